@@ -1,0 +1,120 @@
+import { z } from "zod";
+import type { Attributes } from "./attributes.ts";
+import type { CallbackVerification } from "./entry.ts";
+import type { FailureVerdict } from "./retry-policy.ts";
+import type { RunSummary } from "./run.ts";
+import type { Encoded } from "./value.ts";
+
+/** What can be asked of a run, and what it answers. Every command may be repeated: the second time changes nothing and tells what is. */
+
+export interface StartCommand {
+  readonly namespace: string;
+  readonly runId: string;
+  readonly workflow: string;
+  /** Null: the newest registered version. */
+  readonly version: string | null;
+  readonly input: Encoded;
+  /** Beside those that the workflow derives from its input; these win. */
+  readonly attributes: Attributes;
+  readonly delayMs: number;
+  readonly trigger: string;
+}
+
+export interface Started {
+  readonly run: RunSummary;
+  /** False when a run with this id and the same workflow and input existed before. */
+  readonly created: boolean;
+}
+
+export interface EventCommand {
+  readonly eventId: string;
+  readonly name: string;
+  readonly eventKey: string | null;
+  readonly payload: Encoded;
+}
+
+export interface EventAccepted {
+  /** True when an event with this id had arrived before. */
+  readonly duplicate: boolean;
+  /** The key of the step whose wait took it; null when it is buffered. */
+  readonly step: string | null;
+}
+
+/** What the API must check before it lets a callback in. */
+export interface CallbackTerms {
+  readonly verify: CallbackVerification | null;
+}
+
+export interface CancelCommand {
+  readonly actor: string;
+  readonly reason: string | null;
+}
+
+/** A queue message: ids only. It is a hint; the run decides whether there is something to do. */
+export const StepMessage = z.object({ namespace: z.string(), runId: z.string(), key: z.string(), attempt: z.number() });
+export type StepMessage = z.infer<typeof StepMessage>;
+
+export interface AttemptRef {
+  readonly key: string;
+  readonly attempt: number;
+}
+
+export type Claim =
+  | { readonly granted: false; readonly why: "not_open" | "other_attempt" | "taken" }
+  | {
+      readonly granted: true;
+      readonly automation: string;
+      readonly input: Encoded;
+      readonly idempotencyKey: string;
+      /** When the attempt must end, epoch ms. */
+      readonly deadlineAt: number;
+      /** Renew well before this many ms have passed, or the attempt counts as lost. */
+      readonly leaseMs: number;
+    };
+
+export type AttemptOutcome =
+  | { readonly ok: true; readonly value: Encoded }
+  | ({ readonly ok: false; readonly error: Encoded } & FailureVerdict);
+
+/** `recorded`: this outcome counts. `ignored`: the attempt was over already (duplicate, late, or the run ended); nothing was changed. */
+export type Settled = "recorded" | "ignored";
+
+/** A run whole, for the API. Values are encoded; the API projects them to JSON. */
+export interface RunDetail {
+  readonly run: RunSummary;
+  readonly input: Encoded;
+  /** Null unless completed. */
+  readonly output: Encoded | null;
+  /** Null unless failed. */
+  readonly error: Encoded | null;
+}
+
+export interface AttemptRecord {
+  readonly attempt: number;
+  readonly startedAt: number;
+  /** Null while it is under way. */
+  readonly endedAt: number | null;
+  readonly outcome: "completed" | "failed" | "lost" | "cancelled" | null;
+  readonly error: Encoded | null;
+}
+
+export interface StepRecord {
+  readonly key: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly status: string;
+  readonly automation: string | null;
+  readonly startedAt: number;
+  readonly endedAt: number | null;
+  /** When it goes on by itself; null: nothing by time. */
+  readonly wakeAt: number | null;
+  readonly idempotencyKey: string;
+  readonly input: Encoded | null;
+  readonly output: Encoded | null;
+  readonly error: Encoded | null;
+  readonly attempts: readonly AttemptRecord[];
+  /** For an open callback: the address to call. */
+  readonly callbackUrl: string | null;
+  /** Where the step stands in the journal; pages follow it. */
+  readonly seq: number;
+}

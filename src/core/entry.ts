@@ -1,0 +1,176 @@
+import type { Attributes } from "./attributes.ts";
+import type { RetryPolicy } from "./retry-policy.ts";
+import type { Encoded } from "./value.ts";
+
+/**
+ * The journal's entries: facts in the past tense, appended and never changed. `at` is epoch ms. `value` is the one large part of an entry (an
+ * input, an output, a payload or an error) and is stored beside it, so that a journal can be read without it.
+ */
+export type Entry = RunCreated | RunStarted | RunBlocked | RunUnblocked | CancelRequested | RunEnded | StepEntry | EventReceived;
+
+export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptFailed | StepEnded;
+
+export interface RunCreated {
+  readonly kind: "run.created";
+  readonly at: number;
+  readonly namespace: string;
+  readonly runId: string;
+  readonly workflow: string;
+  readonly version: string;
+  readonly attributes: Attributes;
+  /** When the run begins; equal to `at` unless it was started with a delay. */
+  readonly startAt: number;
+  /** When the run times out; null: never. */
+  readonly deadlineAt: number | null;
+  /** What started it: `api`, or the id of a trigger. */
+  readonly trigger: string;
+  /** The input. */
+  readonly value: Encoded;
+}
+
+/** A delayed run's time has come. A run without delay has no such entry. */
+export interface RunStarted {
+  readonly kind: "run.started";
+  readonly at: number;
+}
+
+/** The run can't go on until code or engine are put right. */
+export interface RunBlocked {
+  readonly kind: "run.blocked";
+  readonly at: number;
+  readonly reason: BlockReason;
+  readonly message: string;
+}
+
+export type BlockReason = "version_missing" | "nondeterminism" | "crash_loop" | "stalled";
+
+export interface RunUnblocked {
+  readonly kind: "run.unblocked";
+  readonly at: number;
+}
+
+/** Everything open is closed here and rejects with a `cancelled` fault; what the workflow starts afterwards is its clean-up. */
+export interface CancelRequested {
+  readonly kind: "run.cancel_requested";
+  readonly at: number;
+  readonly actor: string;
+  readonly reason: string | null;
+}
+
+/** The last entry. A journal that holds it refuses any other. */
+export interface RunEnded {
+  readonly kind: "run.ended";
+  readonly at: number;
+  readonly status: "completed" | "failed" | "cancelled" | "terminated";
+  /** A machine-readable word for why, where the status does not say it all: `run_timeout`, `operator`; null otherwise. */
+  readonly reason: string | null;
+  readonly actor: string | null;
+  /** The output when completed, the error when failed; null otherwise. */
+  readonly value: Encoded | null;
+}
+
+/** What a step is. Replay that meets another kind under a recorded key blocks the run. */
+export type StepKind = "do" | "run" | "sleep" | "event" | "callback" | "value";
+
+/** A step began: its first attempt, or its wait. The order of these entries is the order of start. */
+export interface StepStarted {
+  readonly kind: "step.started";
+  readonly at: number;
+  readonly key: string;
+  readonly name: string;
+  readonly count: number;
+  readonly step: StepKind;
+  /** The automation of a `run` step; null for other kinds. */
+  readonly automation: string | null;
+  /** Where attempts run: in the run object, or by way of the queue. Null for a step that has no attempts. */
+  readonly dispatch: "inline" | "queue" | null;
+  readonly policy: RetryPolicy | null;
+  /** When a wait ends by itself, in epoch ms: the sleep's end or the wait's time-out. Null: never. */
+  readonly wakeAt: number | null;
+  readonly wait: WaitSpec | null;
+  /** The input, where the step declares one. */
+  readonly value: Encoded | null;
+}
+
+/** What a waiting step waits for, as journaled. */
+export type WaitSpec =
+  | { readonly for: "event"; readonly event: string; /** Null takes an event of any key. */ readonly eventKey: string | null }
+  | { readonly for: "callback"; readonly verify: CallbackVerification | null };
+
+/** How the caller of a callback proves who it is. `secret` names a binding that holds the secret; the secret itself is never journaled. */
+export type CallbackVerification =
+  | { readonly scheme: "standard-webhooks"; readonly secret: string }
+  | {
+      readonly scheme: "hmac";
+      readonly secret: string;
+      readonly algorithm: "SHA-256" | "SHA-512";
+      /** The header with the signature over the raw body. */
+      readonly header: string;
+      readonly encoding: "hex" | "base64";
+      /** What stands before the signature in the header, e.g. `sha256=`. */
+      readonly prefix: string;
+    };
+
+/** An attempt after the first began. */
+export interface AttemptStarted {
+  readonly kind: "attempt.started";
+  readonly at: number;
+  readonly key: string;
+  readonly attempt: number;
+}
+
+/** An executor took a dispatched attempt; its lease runs from here. */
+export interface AttemptClaimed {
+  readonly kind: "attempt.claimed";
+  readonly at: number;
+  readonly key: string;
+  readonly attempt: number;
+}
+
+/** An attempt ended without success, and another one is due. */
+export interface AttemptFailed {
+  readonly kind: "attempt.failed";
+  readonly at: number;
+  readonly key: string;
+  readonly attempt: number;
+  /** True when the attempt vanished (crash, lost executor); such an attempt does not count against the policy. */
+  readonly lost: boolean;
+  readonly retryAt: number;
+  /** The error. */
+  readonly value: Encoded;
+}
+
+/** The step's result, recorded once and for ever. */
+export interface StepEnded {
+  readonly kind: "step.completed" | "step.failed";
+  readonly at: number;
+  readonly key: string;
+  /** The attempt that decided it; 0 for a step without attempts. */
+  readonly attempt: number;
+  /** Set when the step took no start entry of its own (deterministic values): what it is. */
+  readonly instant: { readonly name: string; readonly count: number } | null;
+  /** For a wait that an event ended: the entry that holds the payload. */
+  readonly eventSeq: number | null;
+  /** For a wait: how it ended. */
+  readonly outcome: "arrived" | "timeout" | null;
+  /** The output or the error; null where there is none, or where `eventSeq` points to it. */
+  readonly value: Encoded | null;
+}
+
+/** An event or callback payload arrived. It stays in the inbox until a wait takes it. */
+export interface EventReceived {
+  readonly kind: "event.received";
+  readonly at: number;
+  /** Dedupes repeats of the same event for as long as the run lives. */
+  readonly eventId: string;
+  readonly name: string;
+  readonly eventKey: string | null;
+  readonly value: Encoded;
+}
+
+/** An entry with its place in the journal. Entries are numbered from 1 without gaps. */
+export type Recorded<E extends Entry = Entry> = E & {
+  readonly seq: number;
+  /** True when the journal holds a value that was not loaded with the entry; read it by `seq`. */
+  readonly valueOmitted?: boolean;
+};

@@ -1,0 +1,37 @@
+/**
+ * Everything has a limit. Each is stated once, with its unit, its reason and what happens beyond it.
+ */
+export const limits = {
+  /** Steps in one run. The fold of a longer journal would outgrow the object's memory. Beyond: fault `step_limit`, thrown into the workflow. */
+  stepsPerRun: 25_000,
+  /** Characters in a step, event or workflow name. Beyond: fault `invalid_name`. */
+  nameLength: 256,
+  /** Characters in a run id, so that an object name and an idempotency key stay short. Beyond: fault `invalid_id`. */
+  runIdLength: 100,
+  /** Bytes of one HTTP request body. The platform refuses RPC messages over 32 MiB; this leaves room for encoding. Beyond: 413 `body_too_large`. */
+  bodyBytes: 8 * 1024 * 1024,
+  /** Bytes of one encoded value (input, output, payload). Held in memory several times over while it is used. Beyond: fault `value_too_large`. */
+  valueBytes: 16 * 1024 * 1024,
+  /** Bytes of one encoded value kept in its journal row. SQLite in a Durable Object refuses rows of 2 MB. Beyond: the value is spilled to chunk rows of this size. */
+  rowValueBytes: 1024 * 1024,
+  /** Bytes of a value that is loaded together with the journal. Larger ones are read when a replay needs them. */
+  eagerValueBytes: 4 * 1024,
+  /** Characters kept of an error's message and of its stack. Beyond: cut. */
+  errorTextLength: 8 * 1024,
+  /** Events buffered in a run that no wait has taken yet. Beyond: 429 `inbox_full`. */
+  bufferedEvents: 10_000,
+  /** Attributes of one run, since each is an index row. Beyond: fault `invalid_attributes`. */
+  attributesPerRun: 32,
+  /** Characters of one text attribute. Beyond: fault `invalid_attributes`. */
+  attributeTextLength: 512,
+  /** Longest wait or delay, in ms: one year. Beyond: fault `invalid_duration`. */
+  waitMs: 366 * 24 * 60 * 60 * 1000,
+  /** Longest `?wait=` of an HTTP request, in ms. Beyond: cut to this. */
+  requestWaitMs: 60_000,
+  /** Rows of one page of a list. Beyond: 400 `invalid_request`. */
+  pageSize: 200,
+  /** Attempts in a row that vanished without a result (crash, lost executor). Beyond: the run is `blocked` as `crash_loop`. */
+  lostAttemptsInARow: 10,
+  /** Longest attempt of a dispatched automation, in ms: the platform ends a queue consumer after 15 minutes. Beyond: cut to this. */
+  dispatchedAttemptMs: 14 * 60_000,
+} as const;

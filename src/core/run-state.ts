@@ -1,0 +1,225 @@
+import type { AttemptClaimed, AttemptFailed, AttemptStarted, CancelRequested, EventReceived, Recorded, RunBlocked, RunCreated, RunEnded, StepEnded, StepKind, StepStarted, WaitSpec } from "./entry.ts";
+import { invariant } from "./fault.ts";
+import type { RetryPolicy } from "./retry-policy.ts";
+
+/**
+ * Where a step stands.
+ * `running`: an attempt is under way in the run object. `dispatched`: sent to the queue, not yet taken. `claimed`: an executor works on it.
+ * `retrying`: the next attempt has a time. `waiting`: for time, an event or a callback. The other three are final;
+ * `cancelled` means the run was cancelled or ended while the step was open.
+ */
+export type StepStatus = "running" | "dispatched" | "claimed" | "retrying" | "waiting" | "completed" | "failed" | "cancelled";
+
+export interface StepState {
+  readonly key: string;
+  readonly name: string;
+  readonly count: number;
+  readonly kind: StepKind;
+  readonly startSeq: number;
+  readonly startedAt: number;
+  readonly automation: string | null;
+  readonly dispatch: "inline" | "queue" | null;
+  readonly policy: RetryPolicy | null;
+  readonly wait: WaitSpec | null;
+  status: StepStatus;
+  /** The current or last attempt; 0 for a step without attempts. */
+  attempt: number;
+  attemptStartedAt: number;
+  /** Failed attempts that count against the policy. */
+  failures: number;
+  /** Attempts in a row that vanished. */
+  lostInARow: number;
+  /** When something is due for this step: the retry, the sleep's end, the wait's time-out. Null: nothing by time. */
+  wakeAt: number | null;
+  /** The entry that ended the step; null while it is open. */
+  endSeq: number | null;
+  endedAt: number | null;
+}
+
+/** What happened in the order in which the workflow function saw it: it is replayed in just this order. */
+export interface Moment {
+  readonly seq: number;
+  readonly type: "start" | "end" | "cancel";
+  /** The step; empty for `cancel`. */
+  readonly key: string;
+}
+
+/**
+ * What a journal says, folded. It is changed in place, by `applyEntry` alone: a new value per entry would make a run of n steps cost n².
+ */
+export interface RunState {
+  created: Recorded<RunCreated> | null;
+  lastSeq: number;
+  lastAt: number;
+  started: boolean;
+  blocked: Recorded<RunBlocked> | null;
+  cancel: Recorded<CancelRequested> | null;
+  ended: Recorded<RunEnded> | null;
+  readonly steps: Map<string, StepState>;
+  /** The steps without a result, in order of start. */
+  readonly open: Map<string, StepState>;
+  readonly moments: Moment[];
+  /** Events that no wait has taken yet, in order of arrival. */
+  readonly inbox: Map<number, Recorded<EventReceived>>;
+  readonly eventIds: Set<string>;
+  /** The key of the step that failed last, for showing where a failed run failed. */
+  lastFailedKey: string | null;
+}
+
+export function emptyRunState(): RunState {
+  return {
+    created: null,
+    lastSeq: 0,
+    lastAt: 0,
+    started: false,
+    blocked: null,
+    cancel: null,
+    ended: null,
+    steps: new Map(),
+    open: new Map(),
+    moments: [],
+    inbox: new Map(),
+    eventIds: new Set(),
+    lastFailedKey: null,
+  };
+}
+
+/** Folds one more entry in. @throws Fault `invariant` for an entry that can't follow what the journal holds. */
+export function applyEntry(state: RunState, entry: Recorded): void {
+  invariant(entry.seq === state.lastSeq + 1, `Entry ${entry.seq} can't follow entry ${state.lastSeq}.`);
+  invariant(state.ended === null, `Entry ${entry.seq} (${entry.kind}) comes after the run ended.`);
+  invariant((entry.kind === "run.created") === (state.created === null), `Entry ${entry.seq} (${entry.kind}) is out of place.`);
+  state.lastSeq = entry.seq;
+  state.lastAt = Math.max(state.lastAt, entry.at);
+  switch (entry.kind) {
+    case "run.created":
+      state.created = entry;
+      state.started = entry.startAt <= entry.at;
+      return;
+    case "run.started":
+      state.started = true;
+      return;
+    case "run.blocked":
+      state.blocked = entry;
+      return;
+    case "run.unblocked":
+      state.blocked = null;
+      for (const step of state.open.values()) step.lostInARow = 0;
+      return;
+    case "run.cancel_requested":
+      state.cancel = entry;
+      closeOpenSteps(state, entry);
+      state.moments.push({ seq: entry.seq, type: "cancel", key: "" });
+      return;
+    case "run.ended":
+      state.ended = entry;
+      closeOpenSteps(state, entry);
+      return;
+    case "event.received":
+      state.inbox.set(entry.seq, entry);
+      state.eventIds.add(entry.eventId);
+      return;
+    case "step.started":
+      return applyStepStarted(state, entry);
+    case "attempt.started":
+      return applyAttemptStarted(state, entry);
+    case "attempt.claimed":
+      return applyAttemptClaimed(state, entry);
+    case "attempt.failed":
+      return applyAttemptFailed(state, entry);
+    case "step.completed":
+    case "step.failed":
+      return applyStepEnded(state, entry);
+    default:
+      entry satisfies never;
+  }
+}
+
+function applyStepStarted(state: RunState, entry: Recorded<StepStarted>): void {
+  invariant(!state.steps.has(entry.key), `Step ${entry.key} is started twice.`);
+  const step: StepState = {
+    key: entry.key,
+    name: entry.name,
+    count: entry.count,
+    kind: entry.step,
+    startSeq: entry.seq,
+    startedAt: entry.at,
+    automation: entry.automation,
+    dispatch: entry.dispatch,
+    policy: entry.policy,
+    wait: entry.wait,
+    status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",
+    attempt: entry.dispatch === null ? 0 : 1,
+    attemptStartedAt: entry.at,
+    failures: 0,
+    lostInARow: 0,
+    wakeAt: entry.wakeAt,
+    endSeq: null,
+    endedAt: null,
+  };
+  state.steps.set(entry.key, step);
+  state.open.set(entry.key, step);
+  state.moments.push({ seq: entry.seq, type: "start", key: entry.key });
+}
+
+function applyAttemptStarted(state: RunState, entry: Recorded<AttemptStarted>): void {
+  const step = openStep(state, entry.key);
+  invariant(step.status === "retrying" && entry.attempt === step.attempt + 1, `Attempt ${entry.attempt} of ${entry.key} can't start now.`);
+  step.status = step.dispatch === "queue" ? "dispatched" : "running";
+  step.attempt = entry.attempt;
+  step.attemptStartedAt = entry.at;
+  step.wakeAt = null;
+}
+
+function applyAttemptClaimed(state: RunState, entry: Recorded<AttemptClaimed>): void {
+  const step = openStep(state, entry.key);
+  invariant(step.status === "dispatched" && entry.attempt === step.attempt, `Attempt ${entry.attempt} of ${entry.key} can't be claimed now.`);
+  step.status = "claimed";
+}
+
+function applyAttemptFailed(state: RunState, entry: Recorded<AttemptFailed>): void {
+  const step = openStep(state, entry.key);
+  invariant(entry.attempt === step.attempt && step.status !== "retrying", `Attempt ${entry.attempt} of ${entry.key} can't fail now.`);
+  step.status = "retrying";
+  step.wakeAt = entry.retryAt;
+  step.failures += entry.lost ? 0 : 1;
+  step.lostInARow = entry.lost ? step.lostInARow + 1 : 0;
+}
+
+function applyStepEnded(state: RunState, entry: Recorded<StepEnded>): void {
+  if (entry.instant) addInstantStep(state, entry, entry.instant);
+  const step = openStep(state, entry.key);
+  step.status = entry.kind === "step.completed" ? "completed" : "failed";
+  step.endSeq = entry.seq;
+  step.endedAt = entry.at;
+  step.wakeAt = null;
+  if (entry.kind === "step.failed") state.lastFailedKey = entry.key;
+  if (entry.eventSeq !== null) {
+    invariant(state.inbox.delete(entry.eventSeq), `Event ${entry.eventSeq} was taken twice.`);
+  }
+  state.open.delete(entry.key);
+  state.moments.push({ seq: entry.seq, type: "end", key: entry.key });
+}
+
+function addInstantStep(state: RunState, entry: Recorded<StepEnded>, instant: { name: string; count: number }): void {
+  applyStepStarted(state, {
+    kind: "step.started", seq: entry.seq, at: entry.at, key: entry.key, name: instant.name, count: instant.count, step: "value",
+    automation: null, dispatch: null, policy: null, wakeAt: null, wait: null, value: null,
+  });
+}
+
+function closeOpenSteps(state: RunState, entry: { readonly seq: number; readonly at: number }): void {
+  for (const step of state.open.values()) {
+    step.status = "cancelled";
+    step.endSeq = entry.seq;
+    step.endedAt = entry.at;
+    step.wakeAt = null;
+  }
+  state.open.clear();
+}
+
+function openStep(state: RunState, key: string): StepState {
+  const step = state.open.get(key);
+  invariant(step, `Step ${key} is not open.`);
+  return step;
+}

@@ -1,0 +1,97 @@
+import { faultCodes } from "./fault.ts";
+import type { Reason, RunStatus, RunSummary } from "./run.ts";
+import type { RunState, StepState } from "./run-state.ts";
+import { summarizeError } from "./value.ts";
+
+/** What a run's state means to somebody outside: status, reason, next wake, summary. All of it derived, none of it stored. */
+
+/** `busy`: the run object is executing workflow code right now, which no journal can tell. */
+export function runStatus(state: RunState, busy: boolean): RunStatus {
+  if (state.ended) return state.ended.status;
+  if (state.blocked) return "blocked";
+  if (!state.started) return "queued";
+  if (busy || state.open.size === 0) return "running";
+  for (const step of state.open.values()) {
+    if (step.status === "running" || step.status === "dispatched" || step.status === "claimed") return "running";
+  }
+  return "waiting";
+}
+
+export function runReason(state: RunState, busy: boolean): Reason | null {
+  if (state.ended) return endReason(state);
+  if (state.blocked) return { code: state.blocked.reason, message: state.blocked.message, step: null, until: null };
+  if (!state.started) return { code: "delayed", message: "The run starts later.", step: null, until: state.created?.startAt ?? null };
+  const step = nextDue(state);
+  const status = runStatus(state, busy);
+  if (state.cancel) return { code: "cancelling", message: "The run was cancelled and is cleaning up.", step: step?.key ?? null, until: null };
+  if (status !== "waiting" || !step) return null;
+  return waitReason(step);
+}
+
+function endReason(state: RunState): Reason | null {
+  const ended = state.ended;
+  if (!ended || ended.status === "completed") return null;
+  const code = ended.reason ?? (ended.status === "failed" ? "step_failed" : "operator");
+  const at = ended.status === "failed" ? state.lastFailedKey : null;
+  const known = Object.hasOwn(faultCodes, code) ? faultCodes[code as keyof typeof faultCodes].title : null;
+  const message = known ?? (ended.status === "failed" ? (at ? `The run failed; step ${at} failed last.` : "The workflow threw an error.") : `The run was ${ended.status}.`);
+  return { code, message, step: at, until: null };
+}
+
+function waitReason(step: StepState): Reason {
+  const until = step.wakeAt;
+  if (step.status === "retrying") return { code: "retry", message: `Step ${step.key} is tried again after attempt ${step.attempt} failed.`, step: step.key, until };
+  if (step.wait?.for === "event") return { code: "event", message: `Step ${step.key} waits for the event ${step.wait.event}.`, step: step.key, until };
+  if (step.wait?.for === "callback") return { code: "callback", message: `Step ${step.key} waits for its callback.`, step: step.key, until };
+  return { code: "sleep", message: `Step ${step.key} sleeps.`, step: step.key, until };
+}
+
+/** The open step that is due first; the one begun first when none is due by time. */
+function nextDue(state: RunState): StepState | null {
+  let next: StepState | null = null;
+  for (const step of state.open.values()) {
+    if (next === null || (step.wakeAt ?? Number.POSITIVE_INFINITY) < (next.wakeAt ?? Number.POSITIVE_INFINITY)) next = step;
+  }
+  return next;
+}
+
+/** When the earliest deadline that the journal knows of is due, epoch ms; null when there is none. Leases are the engine's to add. */
+export function nextDeadline(state: RunState): number | null {
+  if (!state.created || state.ended) return null;
+  if (!state.started) return Math.min(state.created.startAt, state.created.deadlineAt ?? Number.POSITIVE_INFINITY);
+  let next = state.created.deadlineAt ?? Number.POSITIVE_INFINITY;
+  for (const step of state.open.values()) {
+    if (step.wakeAt !== null && step.wakeAt < next) next = step.wakeAt;
+  }
+  return Number.isFinite(next) ? next : null;
+}
+
+/** The step to show for a run: where it failed, what it waits for, or what it began last. */
+function currentStep(state: RunState): string | null {
+  if (state.ended) return state.ended.status === "failed" ? state.lastFailedKey : null;
+  const open = nextDue(state);
+  return open?.key ?? null;
+}
+
+/** `nextWakeAt` is what the engine armed. Call it for a run that exists. */
+export function summarize(state: RunState, busy: boolean, nextWakeAt: number | null): RunSummary {
+  const { created, ended } = state;
+  if (!created) throw new Error("A run without its first entry has no summary.");
+  return {
+    namespace: created.namespace,
+    id: created.runId,
+    workflow: created.workflow,
+    version: created.version,
+    status: runStatus(state, busy),
+    reason: runReason(state, busy),
+    step: currentStep(state),
+    attributes: created.attributes,
+    trigger: created.trigger,
+    createdAt: created.at,
+    updatedAt: state.lastAt,
+    endedAt: ended?.at ?? null,
+    nextWakeAt,
+    error: ended?.status === "failed" && ended.value !== null ? summarizeError(ended.value) : null,
+    seq: state.lastSeq,
+  };
+}

@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { Fault } from "./fault.ts";
+import { limits } from "./limits.ts";
+
+export const runStatuses = ["queued", "running", "waiting", "paused", "blocked", "compensating", "completed", "failed", "cancelled", "terminated"] as const;
+
+/** Where a run stands. The last four are final. */
+export const RunStatus = z.enum(runStatuses);
+export type RunStatus = z.infer<typeof RunStatus>;
+
+export function isFinal(status: RunStatus): boolean {
+  return status === "completed" || status === "failed" || status === "cancelled" || status === "terminated";
+}
+
+/** Why a run is where it is: the one answer to "why is this run not moving?". */
+export const Reason = z.object({
+  /** A stable word: `sleep`, `event`, `callback`, `retry`, `delayed`, `version_missing`, `nondeterminism`, `crash_loop`, `stalled`, `cancelling`, `run_timeout`, `operator`, or a fault code. */
+  code: z.string(),
+  /** One sentence for a person. */
+  message: z.string(),
+  /** The key of the step concerned; null where it is none. */
+  step: z.string().nullable(),
+  /** When the run goes on by itself, epoch ms; null when something else must happen first. */
+  until: z.number().nullable(),
+});
+export type Reason = z.infer<typeof Reason>;
+
+const AttributeValue = z.union([z.string(), z.number(), z.boolean()]);
+
+/** What is known of a run at a glance: what the index holds and lists show. `seq` grows with every change, so the newest summary wins. */
+export const RunSummary = z.object({
+  namespace: z.string(),
+  id: z.string(),
+  workflow: z.string(),
+  version: z.string(),
+  status: RunStatus,
+  reason: Reason.nullable(),
+  /** The key of the step the run is at, or failed at; null before the first and after success. */
+  step: z.string().nullable(),
+  attributes: z.record(z.string(), AttributeValue),
+  trigger: z.string(),
+  /** Epoch ms, all of them. */
+  createdAt: z.number(),
+  updatedAt: z.number(),
+  endedAt: z.number().nullable(),
+  /** When the run's alarm is due; null when none is needed. The sweeper looks for those that are overdue. */
+  nextWakeAt: z.number().nullable(),
+  error: z.object({ name: z.string(), message: z.string(), code: z.string().nullable() }).nullable(),
+  seq: z.number(),
+});
+export type RunSummary = z.infer<typeof RunSummary>;
+
+const runIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/** @throws Fault `invalid_id`. A run id goes into object names, URLs and headers, so its alphabet is small. */
+export function checkRunId(id: string): void {
+  if (id.length > limits.runIdLength || !runIdForm.test(id)) {
+    throw new Fault("invalid_id", `A run id is 1 to ${limits.runIdLength} letters, digits, ".", "_" or "-", and begins with a letter or digit.`);
+  }
+}

@@ -1,0 +1,150 @@
+import { DevalueError, parse, stringify } from "devalue";
+import { Fault } from "./fault.ts";
+import { limits } from "./limits.ts";
+
+/** An encoded value: devalue's text form, which keeps Date, Map, Set, BigInt, typed arrays, URL, undefined, cycles and Error. */
+export type Encoded = string;
+
+interface ErrorForm {
+  name: string;
+  message: string;
+  stack: string | undefined;
+  cause: unknown;
+  hasCause: boolean;
+  errors: unknown[] | undefined;
+  properties: Record<string, unknown>;
+}
+
+const builtInErrors: Record<string, new (message: string) => Error> = { TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError };
+
+/**
+ * Encodes a value for the journal.
+ * @throws Fault `unrecordable_value`, with the `path` inside the value, for functions, symbols, promises and class instances.
+ * @throws Fault `value_too_large` past 16 MiB.
+ */
+export function encode(value: unknown): Encoded {
+  let encoded: string;
+  try {
+    encoded = stringify(value, { SegnoError: errorForm });
+  } catch (error) {
+    if (!(error instanceof DevalueError)) throw error;
+    const path = error.path === "" ? "(the value itself)" : error.path;
+    throw new Fault("unrecordable_value", `${error.message} at ${path}. Return plain data: objects, arrays, Date, Map, Set, BigInt, typed arrays, Error.`, { path: error.path });
+  }
+  // A UTF-16 unit takes at most three bytes, so a short text can't be over the limit and need not be measured.
+  if (encoded.length * 3 > limits.valueBytes && utf8Bytes(encoded) > limits.valueBytes) {
+    throw new Fault("value_too_large", `The value takes more than ${limits.valueBytes} bytes when encoded. Store it elsewhere and record a reference.`, { limitBytes: limits.valueBytes });
+  }
+  return encoded;
+}
+
+/** The value of an encoded text. Errors come back as Error (built-in classes as themselves) with their own properties. */
+export function decode(encoded: Encoded): unknown {
+  return parse(encoded, { SegnoError: errorFrom });
+}
+
+/** Bytes of a text in UTF-8. */
+export function utf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit > 0x7ff) bytes += unit >= 0xd800 && unit <= 0xdfff ? 1 : 2;
+    else if (unit > 0x7f) bytes += 1;
+  }
+  return bytes;
+}
+
+/** An encoded error, from whatever was thrown. Never throws: an error that can't be recorded whole is recorded without its properties. */
+export function encodeError(thrown: unknown): Encoded {
+  const error = thrown instanceof Error ? thrown : new Error(typeof thrown === "string" ? thrown : `Thrown: ${safeText(thrown)}`);
+  try {
+    const encoded = encode(error);
+    if (encoded.length <= limits.rowValueBytes / 4) return encoded;
+  } catch {
+    // Falls through: an own property of the error can't be recorded, its name, message and code can.
+  }
+  const bare = new Error(cut(error.message));
+  bare.name = error.name;
+  if (error.stack !== undefined) bare.stack = error.stack;
+  if ("code" in error && (typeof error.code === "string" || typeof error.code === "number")) Object.assign(bare, { code: error.code });
+  return encode(bare);
+}
+
+/** What the API, the index and a person need to know of an error. */
+export interface ErrorSummary {
+  readonly name: string;
+  readonly message: string;
+  /** Null when the error carries none. */
+  readonly code: string | null;
+}
+
+export function summarizeError(encoded: Encoded): ErrorSummary {
+  const error = decode(encoded);
+  if (!(error instanceof Error)) return { name: "Error", message: safeText(error), code: null };
+  const code = "code" in error && (typeof error.code === "string" || typeof error.code === "number") ? String(error.code) : null;
+  return { name: error.name, message: cut(error.message), code };
+}
+
+/**
+ * The value as plain JSON, for people and for programs that do not speak the encoded form: Date as ISO text, BigInt as decimal text, Map and
+ * Set as arrays, bytes as base64, errors as objects, undefined as null. A cycle is cut with the text "[Circular]".
+ */
+export function toJson(value: unknown, above: readonly object[] = []): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
+  if (value === undefined) return null;
+  if (typeof value !== "object" || value === null) return value;
+  if (above.includes(value)) return "[Circular]";
+  const path = [...above, value];
+  if (Array.isArray(value)) return value.map((item) => toJson(item, path));
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (value instanceof URL || value instanceof RegExp) return String(value);
+  if (value instanceof Map) return [...value].map((entry) => toJson(entry, path));
+  if (value instanceof Set) return [...value].map((item) => toJson(item, path));
+  if (value instanceof ArrayBuffer) return base64(new Uint8Array(value));
+  if (ArrayBuffer.isView(value)) return base64(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
+  const fields = value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
+  return Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, toJson(field, path)]));
+}
+
+function errorForm(value: unknown): ErrorForm | false {
+  if (!(value instanceof Error)) return false;
+  return {
+    name: value.name,
+    message: cut(value.message),
+    stack: value.stack === undefined ? undefined : cut(value.stack),
+    cause: value.cause,
+    hasCause: "cause" in value,
+    errors: value instanceof AggregateError ? [...value.errors] : undefined,
+    properties: { ...value },
+  };
+}
+
+function errorFrom(form: ErrorForm): Error {
+  const BuiltIn = builtInErrors[form.name];
+  const error = form.errors ? new AggregateError(form.errors, form.message) : BuiltIn ? new BuiltIn(form.message) : new Error(form.message);
+  if (error.name !== form.name) Object.defineProperty(error, "name", { value: form.name, configurable: true, writable: true });
+  if (form.stack !== undefined) error.stack = form.stack;
+  if (form.hasCause) Object.defineProperty(error, "cause", { value: form.cause, configurable: true, writable: true });
+  // `name` may stand among the own properties of a custom class; it is set above.
+  const { name: _name, ...properties } = form.properties;
+  return Object.assign(error, properties);
+}
+
+function cut(text: string): string {
+  return text.length <= limits.errorTextLength ? text : `${text.slice(0, limits.errorTextLength)}… (cut)`;
+}
+
+function safeText(value: unknown): string {
+  try {
+    return JSON.stringify(toJson(value)) ?? String(value);
+  } catch {
+    return "a value without a text form";
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  let binary = "";
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary);
+}
