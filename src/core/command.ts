@@ -18,6 +18,8 @@ export interface StartCommand {
   readonly attributes: Attributes;
   readonly delayMs: number;
   readonly trigger: string;
+  /** Scheme and host under which this Segno is reached from outside. */
+  readonly origin: string;
 }
 
 export interface Started {
@@ -108,6 +110,8 @@ export interface StepRecord {
   readonly endedAt: number | null;
   /** When it goes on by itself; null: nothing by time. */
   readonly wakeAt: number | null;
+  /** For a wait that is over: how it ended. */
+  readonly outcome: "arrived" | "timeout" | null;
   readonly idempotencyKey: string;
   readonly input: Encoded | null;
   readonly output: Encoded | null;

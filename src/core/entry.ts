@@ -8,7 +8,7 @@ import type { Encoded } from "./value.ts";
  */
 export type Entry = RunCreated | RunStarted | RunBlocked | RunUnblocked | CancelRequested | RunEnded | StepEntry | EventReceived;
 
-export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptFailed | StepEnded;
+export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptCompleted | AttemptFailed | StepEnded;
 
 export interface RunCreated {
   readonly kind: "run.created";
@@ -24,6 +24,8 @@ export interface RunCreated {
   readonly deadlineAt: number | null;
   /** What started it: `api`, or the id of a trigger. */
   readonly trigger: string;
+  /** Where this Segno is reached from outside, for the callback URLs that the run mints. */
+  readonly origin: string;
   /** The input. */
   readonly value: Encoded;
 }
@@ -92,10 +94,10 @@ export interface StepStarted {
   readonly value: Encoded | null;
 }
 
-/** What a waiting step waits for, as journaled. */
+/** What a waiting step waits for, as journaled. `hasSchema`: the code holds a schema for the payload, so it is worth waking the code to check one. */
 export type WaitSpec =
-  | { readonly for: "event"; readonly event: string; /** Null takes an event of any key. */ readonly eventKey: string | null }
-  | { readonly for: "callback"; readonly verify: CallbackVerification | null };
+  | { readonly for: "event"; readonly event: string; /** Null takes an event of any key. */ readonly eventKey: string | null; readonly hasSchema: boolean }
+  | { readonly for: "callback"; readonly verify: CallbackVerification | null; readonly hasSchema: boolean };
 
 /** How the caller of a callback proves who it is. `secret` names a binding that holds the secret; the secret itself is never journaled. */
 export type CallbackVerification =
@@ -127,6 +129,14 @@ export interface AttemptClaimed {
   readonly attempt: number;
 }
 
+/** A callback's request went out; what is left is to wait. (An attempt that ends its step has no entry of its own: `step.completed` tells.) */
+export interface AttemptCompleted {
+  readonly kind: "attempt.completed";
+  readonly at: number;
+  readonly key: string;
+  readonly attempt: number;
+}
+
 /** An attempt ended without success, and another one is due. */
 export interface AttemptFailed {
   readonly kind: "attempt.failed";
@@ -147,14 +157,21 @@ export interface StepEnded {
   readonly key: string;
   /** The attempt that decided it; 0 for a step without attempts. */
   readonly attempt: number;
-  /** Set when the step took no start entry of its own (deterministic values): what it is. */
-  readonly instant: { readonly name: string; readonly count: number } | null;
+  /** Set when the step ended as it began and so has no start entry of its own (a deterministic value; a call that could not begin): what it is. */
+  readonly instant: InstantStep | null;
   /** For a wait that an event ended: the entry that holds the payload. */
   readonly eventSeq: number | null;
   /** For a wait: how it ended. */
   readonly outcome: "arrived" | "timeout" | null;
   /** The output or the error; null where there is none, or where `eventSeq` points to it. */
   readonly value: Encoded | null;
+}
+
+export interface InstantStep {
+  readonly name: string;
+  readonly count: number;
+  readonly step: StepKind;
+  readonly automation: string | null;
 }
 
 /** An event or callback payload arrived. It stays in the inbox until a wait takes it. */

@@ -1,4 +1,4 @@
-import type { AttemptClaimed, AttemptFailed, AttemptStarted, CancelRequested, EventReceived, Recorded, RunBlocked, RunCreated, RunEnded, StepEnded, StepKind, StepStarted, WaitSpec } from "./entry.ts";
+import type { AttemptClaimed, AttemptCompleted, AttemptFailed, AttemptStarted, CancelRequested, EventReceived, InstantStep, Recorded, RunBlocked, RunCreated, RunEnded, StepEnded, StepKind, StepStarted, WaitSpec } from "./entry.ts";
 import { invariant } from "./fault.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 
@@ -29,10 +29,20 @@ export interface StepState {
   failures: number;
   /** Attempts in a row that vanished. */
   lostInARow: number;
-  /** When something is due for this step: the retry, the sleep's end, the wait's time-out. Null: nothing by time. */
+  /** When the next attempt is due; null unless `retrying`. */
+  retryAt: number | null;
+  /** When the wait ends by itself: the sleep's end, the wait's time-out. Null: never. */
   wakeAt: number | null;
+  /** The start entry holds an input. */
+  readonly hasInput: boolean;
   /** The entry that ended the step; null while it is open. */
   endSeq: number | null;
+  /** The entry that holds the output or the error: the end entry, or the event that ended the wait. */
+  resultSeq: number | null;
+  /** There is an output or an error to read. */
+  hasResult: boolean;
+  /** For a wait: how it ended. */
+  outcome: "arrived" | "timeout" | null;
   endedAt: number | null;
 }
 
@@ -42,6 +52,13 @@ export interface Moment {
   readonly type: "start" | "end" | "cancel";
   /** The step; empty for `cancel`. */
   readonly key: string;
+}
+
+/** An event in the inbox; its payload stays in the journal. */
+export interface BufferedEvent {
+  readonly seq: number;
+  readonly name: string;
+  readonly eventKey: string | null;
 }
 
 /**
@@ -60,7 +77,7 @@ export interface RunState {
   readonly open: Map<string, StepState>;
   readonly moments: Moment[];
   /** Events that no wait has taken yet, in order of arrival. */
-  readonly inbox: Map<number, Recorded<EventReceived>>;
+  readonly inbox: Map<number, BufferedEvent>;
   readonly eventIds: Set<string>;
   /** The key of the step that failed last, for showing where a failed run failed. */
   lastFailedKey: string | null;
@@ -116,15 +133,15 @@ export function applyEntry(state: RunState, entry: Recorded): void {
       closeOpenSteps(state, entry);
       return;
     case "event.received":
-      state.inbox.set(entry.seq, entry);
-      state.eventIds.add(entry.eventId);
-      return;
+      return applyEventReceived(state, entry);
     case "step.started":
       return applyStepStarted(state, entry);
     case "attempt.started":
       return applyAttemptStarted(state, entry);
     case "attempt.claimed":
       return applyAttemptClaimed(state, entry);
+    case "attempt.completed":
+      return applyAttemptCompleted(state, entry);
     case "attempt.failed":
       return applyAttemptFailed(state, entry);
     case "step.completed":
@@ -133,6 +150,11 @@ export function applyEntry(state: RunState, entry: Recorded): void {
     default:
       entry satisfies never;
   }
+}
+
+function applyEventReceived(state: RunState, entry: Recorded<EventReceived>): void {
+  state.inbox.set(entry.seq, { seq: entry.seq, name: entry.name, eventKey: entry.eventKey });
+  state.eventIds.add(entry.eventId);
 }
 
 function applyStepStarted(state: RunState, entry: Recorded<StepStarted>): void {
@@ -153,8 +175,13 @@ function applyStepStarted(state: RunState, entry: Recorded<StepStarted>): void {
     attemptStartedAt: entry.at,
     failures: 0,
     lostInARow: 0,
+    retryAt: null,
     wakeAt: entry.wakeAt,
+    hasInput: entry.value !== null,
     endSeq: null,
+    resultSeq: null,
+    hasResult: false,
+    outcome: null,
     endedAt: null,
   };
   state.steps.set(entry.key, step);
@@ -168,7 +195,7 @@ function applyAttemptStarted(state: RunState, entry: Recorded<AttemptStarted>): 
   step.status = step.dispatch === "queue" ? "dispatched" : "running";
   step.attempt = entry.attempt;
   step.attemptStartedAt = entry.at;
-  step.wakeAt = null;
+  step.retryAt = null;
 }
 
 function applyAttemptClaimed(state: RunState, entry: Recorded<AttemptClaimed>): void {
@@ -177,11 +204,18 @@ function applyAttemptClaimed(state: RunState, entry: Recorded<AttemptClaimed>): 
   step.status = "claimed";
 }
 
+function applyAttemptCompleted(state: RunState, entry: Recorded<AttemptCompleted>): void {
+  const step = openStep(state, entry.key);
+  invariant(step.wait !== null && entry.attempt === step.attempt && step.status === "running", `Attempt ${entry.attempt} of ${entry.key} can't complete now.`);
+  step.status = "waiting";
+  step.lostInARow = 0;
+}
+
 function applyAttemptFailed(state: RunState, entry: Recorded<AttemptFailed>): void {
   const step = openStep(state, entry.key);
   invariant(entry.attempt === step.attempt && step.status !== "retrying", `Attempt ${entry.attempt} of ${entry.key} can't fail now.`);
   step.status = "retrying";
-  step.wakeAt = entry.retryAt;
+  step.retryAt = entry.retryAt;
   step.failures += entry.lost ? 0 : 1;
   step.lostInARow = entry.lost ? step.lostInARow + 1 : 0;
 }
@@ -191,7 +225,11 @@ function applyStepEnded(state: RunState, entry: Recorded<StepEnded>): void {
   const step = openStep(state, entry.key);
   step.status = entry.kind === "step.completed" ? "completed" : "failed";
   step.endSeq = entry.seq;
+  step.resultSeq = entry.eventSeq ?? entry.seq;
+  step.hasResult = entry.eventSeq !== null || entry.value !== null;
+  step.outcome = entry.outcome;
   step.endedAt = entry.at;
+  step.retryAt = null;
   step.wakeAt = null;
   if (entry.kind === "step.failed") state.lastFailedKey = entry.key;
   if (entry.eventSeq !== null) {
@@ -201,10 +239,10 @@ function applyStepEnded(state: RunState, entry: Recorded<StepEnded>): void {
   state.moments.push({ seq: entry.seq, type: "end", key: entry.key });
 }
 
-function addInstantStep(state: RunState, entry: Recorded<StepEnded>, instant: { name: string; count: number }): void {
+function addInstantStep(state: RunState, entry: Recorded<StepEnded>, instant: InstantStep): void {
   applyStepStarted(state, {
-    kind: "step.started", seq: entry.seq, at: entry.at, key: entry.key, name: instant.name, count: instant.count, step: "value",
-    automation: null, dispatch: null, policy: null, wakeAt: null, wait: null, value: null,
+    kind: "step.started", seq: entry.seq, at: entry.at, key: entry.key, name: instant.name, count: instant.count, step: instant.step,
+    automation: instant.automation, dispatch: null, policy: null, wakeAt: null, wait: null, value: null,
   });
 }
 
@@ -213,6 +251,7 @@ function closeOpenSteps(state: RunState, entry: { readonly seq: number; readonly
     step.status = "cancelled";
     step.endSeq = entry.seq;
     step.endedAt = entry.at;
+    step.retryAt = null;
     step.wakeAt = null;
   }
   state.open.clear();

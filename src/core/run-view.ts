@@ -39,7 +39,7 @@ function endReason(state: RunState): Reason | null {
 }
 
 function waitReason(step: StepState): Reason {
-  const until = step.wakeAt;
+  const until = dueAt(step);
   if (step.status === "retrying") return { code: "retry", message: `Step ${step.key} is tried again after attempt ${step.attempt} failed.`, step: step.key, until };
   if (step.wait?.for === "event") return { code: "event", message: `Step ${step.key} waits for the event ${step.wait.event}.`, step: step.key, until };
   if (step.wait?.for === "callback") return { code: "callback", message: `Step ${step.key} waits for its callback.`, step: step.key, until };
@@ -50,9 +50,15 @@ function waitReason(step: StepState): Reason {
 function nextDue(state: RunState): StepState | null {
   let next: StepState | null = null;
   for (const step of state.open.values()) {
-    if (next === null || (step.wakeAt ?? Number.POSITIVE_INFINITY) < (next.wakeAt ?? Number.POSITIVE_INFINITY)) next = step;
+    if (next === null || (dueAt(step) ?? Number.POSITIVE_INFINITY) < (dueAt(next) ?? Number.POSITIVE_INFINITY)) next = step;
   }
   return next;
+}
+
+/** When something is due for an open step: its next attempt or the end of its wait, whichever is first. Null: nothing by time. */
+export function dueAt(step: StepState): number | null {
+  if (step.retryAt === null) return step.wakeAt;
+  return step.wakeAt === null ? step.retryAt : Math.min(step.retryAt, step.wakeAt);
 }
 
 /** When the earliest deadline that the journal knows of is due, epoch ms; null when there is none. Leases are the engine's to add. */
@@ -61,7 +67,7 @@ export function nextDeadline(state: RunState): number | null {
   if (!state.started) return Math.min(state.created.startAt, state.created.deadlineAt ?? Number.POSITIVE_INFINITY);
   let next = state.created.deadlineAt ?? Number.POSITIVE_INFINITY;
   for (const step of state.open.values()) {
-    if (step.wakeAt !== null && step.wakeAt < next) next = step.wakeAt;
+    next = Math.min(next, dueAt(step) ?? Number.POSITIVE_INFINITY);
   }
   return Number.isFinite(next) ? next : null;
 }

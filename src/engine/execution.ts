@@ -1,0 +1,265 @@
+import type { AttemptOutcome } from "#core/command.ts";
+import { attemptEnded, attemptLost, attemptStarted, bufferedFor, isCurrentAttempt, stepEnded } from "#core/decision.ts";
+import type { BlockReason, Entry, StepEnded, StepStarted } from "#core/entry.ts";
+import { Fault, faultCodeOf, invariant } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
+import { attemptDeadline } from "#core/retry-policy.ts";
+import type { RunState, StepState } from "#core/run-state.ts";
+import { idempotencyKey } from "#core/step-key.ts";
+import { decode, encode, encodeError } from "#core/value.ts";
+import { verdictOf } from "#sdk/errors.ts";
+import type { Log } from "#sdk/log.ts";
+import type { AnyWorkflow } from "#sdk/workflow.ts";
+import { type AttemptResult, Attempts } from "./attempts.ts";
+import type { Ledger } from "./ledger.ts";
+import { parseInput } from "./new-run.ts";
+import { type Call, Pass, type PassHost, type PassOutcome, type StartFields } from "./pass.ts";
+import type { EnginePorts } from "./ports.ts";
+import { createStep } from "./step-calls.ts";
+
+/** What an execution tells the run it belongs to. */
+export interface ExecutionEvents {
+  /** A step's attempt must go to the queue. */
+  dispatch(step: StepState): void;
+  /** Something was committed that may move the run's next deadline. */
+  progressed(): void;
+  parked(): void;
+  /** The workflow function ended, and so did the run. */
+  ended(): void;
+  blocked(reason: BlockReason, message: string): void;
+}
+
+/**
+ * The execution of a run's code in this object: one pass of its workflow function, and the attempts that it runs inline. It lives until the run
+ * ends or the object goes; another one then takes up from the journal.
+ */
+export class Execution implements PassHost {
+  readonly #ledger: Ledger;
+  readonly #ports: EnginePorts;
+  readonly #events: ExecutionEvents;
+  readonly #attempts: Attempts;
+  readonly #pass: Pass;
+
+  constructor(ledger: Ledger, ports: EnginePorts, events: ExecutionEvents) {
+    this.#ledger = ledger;
+    this.#ports = ports;
+    this.#events = events;
+    this.#attempts = new Attempts(ports.clock);
+    this.#pass = new Pass(this);
+  }
+
+  get state(): RunState {
+    return this.#ledger.state;
+  }
+
+  /** Code is executing or is about to: the object must be kept alive. */
+  get busy(): boolean {
+    return !this.#pass.closed && !this.#pass.parked;
+  }
+
+  get closed(): boolean {
+    return this.#pass.closed;
+  }
+
+  get replaying(): boolean {
+    return this.#pass.replaying;
+  }
+
+  run(definition: AnyWorkflow): void {
+    const { created } = this.state;
+    invariant(created, "A run without its first entry can't be executed.");
+    const { runId, namespace, workflow, version, origin } = created;
+    const log = this.#quietLog();
+    const step = createStep({
+      call: (request) => this.#pass.call(request),
+      now: () => this.#ledger.now(),
+      random: this.#ports.random,
+      log,
+      idempotencyKey: (key) => idempotencyKey(namespace, runId, key),
+      callbackUrl: (key, expiresAt) => this.#ports.callbacks.url(origin, { namespace, runId, key, expiresAt }),
+    });
+    const run = { id: runId, namespace, workflow, version, createdAt: new Date(created.at) };
+    this.#pass.start(() => definition.options.run({ input: parseInput(definition, decode(created.valueOmitted ? this.#ports.journal.value(created.seq) : created.value)), step, log, run }));
+  }
+
+  /** Drops the code: what is under way is aborted, and nothing that it still does has an effect. */
+  close(reason: Fault): void {
+    this.#pass.close();
+    this.#attempts.abandon(reason);
+  }
+
+  /** The journal grew by something that the code may be waiting for. */
+  advance(): void {
+    for (const key of this.#attempts.keys()) {
+      if (!this.state.open.has(key)) this.#attempts.abandon(new Fault("cancelled", `Step ${key} ended.`), [key]);
+    }
+    this.#pass.advance();
+  }
+
+  /** Launches the next attempt of a step that is due, if the code has come to it. */
+  retry(step: StepState): void {
+    const call = this.#pass.replaying ? null : this.#pass.callOf(step.key);
+    if (call) this.#nextAttempt(step, call);
+  }
+
+  /** What the code says is wrong with a payload for a step; empty where it says nothing. */
+  issuesWith(key: string, payload: unknown): readonly string[] {
+    return this.#pass.callOf(key)?.issues(payload) ?? [];
+  }
+
+  // What the pass asks of its host.
+
+  begin(call: Call): void {
+    const now = this.#ledger.now();
+    let entries: Entry[];
+    try {
+      entries = startEntries(this.state, call, now);
+    } catch (error) {
+      entries = [instantEntry(call, "step.failed", { at: now, value: encodeError(error) })];
+    }
+    this.#ledger.commit(entries);
+    const step = this.state.open.get(call.key);
+    if (step?.status === "dispatched") this.#events.dispatch(step);
+    this.#pass.advance();
+    if (step?.status === "running") this.#launch(step, call);
+    if (step && step.wakeAt !== null) this.#events.progressed();
+  }
+
+  resultOf(call: Call, seq: number): unknown {
+    const step = this.state.steps.get(call.key);
+    invariant(step && step.endSeq === seq, `Step ${call.key} did not end at entry ${seq}.`);
+    if (step.status === "cancelled") throw new Fault("cancelled", `The run was cancelled while step ${call.key} was open.`);
+    const value = step.hasResult ? decode(this.#ledger.takeValue(step.resultSeq ?? seq)) : undefined;
+    if (step.status === "failed") throw value;
+    return call.result({ outcome: step.outcome, value, at: step.endedAt ?? 0 });
+  }
+
+  caughtUp(): void {
+    if (this.state.blocked) this.#ledger.commit([{ kind: "run.unblocked", at: this.#ledger.now() }]);
+    for (const step of [...this.state.open.values()]) {
+      if (this.#pass.closed) return;
+      if (step.status === "running" && !this.#attempts.has(step.key)) this.#recover(step);
+      else if (step.status === "retrying" && step.dispatch === "inline" && (step.retryAt ?? 0) <= this.#ledger.now()) this.retry(step);
+    }
+    this.#events.progressed();
+  }
+
+  attemptsUnderWay(): number {
+    return this.#attempts.size;
+  }
+
+  parked(): void {
+    this.#attempts.rest();
+    this.#ledger.forgetValues();
+    this.#events.parked();
+  }
+
+  ended(outcome: PassOutcome): void {
+    const at = this.#ledger.now();
+    this.#ledger.commit([endEntry(this.state, outcome, at)]);
+    this.#attempts.abandon(new Fault("cancelled", "The run has ended."));
+    this.#events.ended();
+  }
+
+  nondeterministic(difference: string): void {
+    this.#attempts.abandon(new Fault("cancelled", "The run is blocked."));
+    this.#events.blocked("nondeterminism", difference);
+  }
+
+  idle(): Promise<void> {
+    return this.#ports.clock.idle();
+  }
+
+  /** The object that ran this attempt is gone; this one takes over. */
+  #recover(step: StepState): void {
+    if (step.lostInARow + 1 >= limits.lostAttemptsInARow) {
+      this.close(new Fault("cancelled", "The run is blocked."));
+      return this.#events.blocked("crash_loop", `Step ${step.key} was lost ${limits.lostAttemptsInARow} times in a row; its process may not survive it.`);
+    }
+    const lost = attemptLost(step, this.#ledger.now(), encodeError(new Fault("attempt_lost", `Attempt ${step.attempt} of ${step.key} was cut off.`)));
+    this.#ledger.commit([lost]);
+    if (lost.retryAt <= this.#ledger.now()) this.retry(step);
+  }
+
+  #nextAttempt(step: StepState, call: Call): void {
+    this.#ledger.commit([attemptStarted(step, this.#ledger.now())]);
+    this.#pass.advance();
+    this.#launch(step, call);
+  }
+
+  #launch(step: StepState, call: Call): void {
+    const { key, attempt, wakeAt } = step;
+    const { attempt: action } = call;
+    invariant(action && step.policy, `Step ${key} has no action to run here.`);
+    const input = step.hasInput ? decode(this.#ledger.takeValue(step.startSeq)) : undefined;
+    this.#attempts.run(key, {
+      deadlineAt: attemptDeadline(step.policy, step.startedAt, this.#ledger.now()),
+      action: (signal) => action({ key, attempt, wakeAt, input, signal }),
+      settle: (result) => this.#settle(call, attempt, result),
+    });
+  }
+
+  #settle(call: Call, attempt: number, result: AttemptResult): void {
+    const step = this.state.steps.get(call.key);
+    if (this.#pass.closed || !isCurrentAttempt(step, { key: call.key, attempt })) return;
+    const now = this.#ledger.now();
+    const ended = attemptEnded(step, outcomeOf(result, call, { attempt, now }), now, this.#ports.random.number());
+    this.#ledger.commit([ended]);
+    this.#pass.advance();
+    if (ended.kind === "attempt.failed") this.#events.progressed();
+  }
+
+  /** Lines that a replay repeats were written the first time. */
+  #quietLog(): Log {
+    const { log } = this.#ports;
+    const unlessReplaying = (level: keyof Log): Log[keyof Log] => (message, fields) => {
+      if (!this.#pass.replaying && !this.#pass.closed) log[level](message, fields);
+    };
+    return { info: unlessReplaying("info"), warn: unlessReplaying("warn"), error: unlessReplaying("error") };
+  }
+}
+
+/** The entries that begin a step: its start, or its end at once; for a wait whose event is here already, both. */
+function startEntries(state: RunState, call: Call, at: number): Entry[] {
+  const { key, name, count, kind: step, automation, begin } = call;
+  if (begin.type === "instant") return [instantEntry(call, "step.completed", { at, value: encode(begin.value(at)) })];
+  const fields: StartFields = begin.fields(at);
+  const started: StepStarted = { kind: "step.started", at, key, name, count, step, automation, ...fields };
+  if (fields.wait?.for !== "event") return [started];
+  const buffered = bufferedFor(state, fields.wait.event, fields.wait.eventKey);
+  return buffered ? [started, stepEnded({ key, attempt: 0 }, "step.completed", { at, outcome: "arrived", eventSeq: buffered.seq })] : [started];
+}
+
+function instantEntry(call: Call, kind: StepEnded["kind"], end: { readonly at: number; readonly value: string }): StepEnded {
+  const { key, name, count, kind: step, automation } = call;
+  return { ...stepEnded({ key, attempt: 0 }, kind, end), instant: { name, count, step, automation } };
+}
+
+function outcomeOf(result: AttemptResult, call: Call, context: { readonly attempt: number; readonly now: number }): AttemptOutcome {
+  let error: unknown;
+  if (result.ok) {
+    try {
+      return { ok: true, value: encode(call.kind === "callback" ? undefined : result.value) };
+    } catch (unrecordable) {
+      error = unrecordable;
+    }
+  } else {
+    error = result.error;
+  }
+  return { ok: false, error: encodeError(error), ...verdictOf(error, context.attempt, context.now, call.retryIf) };
+}
+
+function endEntry(state: RunState, outcome: PassOutcome, at: number): Entry {
+  if (state.cancel) return { kind: "run.ended", at, status: "cancelled", reason: "operator", actor: state.cancel.actor, value: null };
+  let error: unknown;
+  if (outcome.ok) {
+    try {
+      return { kind: "run.ended", at, status: "completed", reason: null, actor: null, value: encode(outcome.value) };
+    } catch (unrecordable) {
+      error = unrecordable;
+    }
+  } else {
+    error = outcome.error;
+  }
+  return { kind: "run.ended", at, status: "failed", reason: faultCodeOf(error), actor: null, value: encodeError(error) };
+}

@@ -1,0 +1,64 @@
+import type { RunSummary } from "#core/run.ts";
+import type { EnginePorts } from "./ports.ts";
+
+/** At most this often is a run that keeps changing published, so that a loop of short sleeps does not flood the index. */
+const publishEveryMs = 1000;
+
+/**
+ * The outbox to the index: the run's newest summary, sent until the index confirms it. Nothing is queued: a newer summary replaces an older.
+ */
+export class Publication {
+  readonly #ports: EnginePorts;
+  #indexedSeq: number;
+  /** The newest entry that was asked to be shown. */
+  #requestedSeq = 0;
+  #lastSentAt = Number.NEGATIVE_INFINITY;
+  #dueAt: number | null = null;
+  #failures = 0;
+
+  constructor(ports: EnginePorts) {
+    this.#ports = ports;
+    this.#indexedSeq = ports.journal.indexedSeq();
+  }
+
+  /** When something must be sent (again), epoch ms; null when the index has it all. */
+  get dueAt(): number | null {
+    return this.#dueAt;
+  }
+
+  /** The run changed in a way that the index should show. */
+  request(seq: number, now: number): void {
+    if (seq <= this.#indexedSeq || seq <= this.#requestedSeq) return;
+    this.#requestedSeq = seq;
+    this.#dueAt = Math.min(this.#dueAt ?? Number.POSITIVE_INFINITY, Math.max(now, this.#lastSentAt + publishEveryMs));
+  }
+
+  /** Asks for a send whatever the index is known to have: for the sweeper. */
+  requestNow(now: number): void {
+    this.#dueAt = now;
+  }
+
+  /** Sends when due. Returns the sending, to be waited for by whoever hosts the run. */
+  async send(summary: RunSummary, now: number): Promise<void> {
+    this.#requestedSeq = Math.max(this.#requestedSeq, summary.seq);
+    this.#lastSentAt = now;
+    this.#dueAt = now + Math.min(this.#ports.settings.resendMs * 2 ** this.#failures, 15 * 60_000);
+    this.#failures++;
+    try {
+      await this.#ports.publisher.publish(summary);
+    } catch (error) {
+      this.#ports.log.warn("The summary could not be sent to the index; it is sent again.", { error: String(error) });
+    }
+  }
+
+  /** The index has the summary of entry `seq`. Repeats and older confirmations change nothing. */
+  confirm(seq: number): void {
+    if (seq > this.#indexedSeq) {
+      this.#indexedSeq = seq;
+      this.#ports.journal.setIndexedSeq(seq);
+    }
+    if (seq < this.#requestedSeq) return;
+    this.#failures = 0;
+    this.#dueAt = null;
+  }
+}

@@ -1,0 +1,411 @@
+import type { AttemptOutcome, AttemptRef, CallbackTerms, CancelCommand, Claim, EventAccepted, EventCommand, Settled, StartCommand, Started } from "#core/command.ts";
+import { attemptEnded, attemptLost, attemptStarted, callbackArrived, cancelRequested, checkSameStart, eventArrived, isCurrentAttempt, terminated, waitEnded } from "#core/decision.ts";
+import type { BlockReason, Entry } from "#core/entry.ts";
+import { Fault, invariant } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
+import { attemptDeadline } from "#core/retry-policy.ts";
+import type { RunSummary } from "#core/run.ts";
+import type { RunState, StepState } from "#core/run-state.ts";
+import { nextDeadline, summarize } from "#core/run-view.ts";
+import { idempotencyKey } from "#core/step-key.ts";
+import { decode, encodeError } from "#core/value.ts";
+import { Dispatch } from "./dispatch.ts";
+import { Execution } from "./execution.ts";
+import { Ledger } from "./ledger.ts";
+import { newRun } from "./new-run.ts";
+import type { EnginePorts } from "./ports.ts";
+import { Publication } from "./publication.ts";
+
+/** How often a blocked run looks whether what blocked it is gone: doubling from the first to the second, in ms. */
+const blockedPollMs = { first: 30_000, longest: 15 * 60_000 };
+
+/** How long a run may be busy before the index shows it, in ms. A run that ends sooner costs one index write. */
+const showBusyAfterMs = 1000;
+
+/**
+ * One run: every command to it, everything that time does to it, and the execution of its code. Each method decides and commits within one
+ * synchronous turn. All it needs comes through ports, so the same engine runs in a Durable Object, in memory and in a simulation.
+ */
+export class RunEngine {
+  readonly #ports: EnginePorts;
+  readonly #ledger: Ledger;
+  readonly #dispatch: Dispatch;
+  readonly #publication: Publication;
+  #execution: Execution | null = null;
+  /** When the alarm is set; null: not set; undefined: not known since this object was made. */
+  #armedAt: number | null | undefined = undefined;
+  #blockedPolls = 0;
+  #blockedPollAt = 0;
+  #quietWaiters: (() => void)[] = [];
+  #endWaiters: (() => void)[] = [];
+  #cancelShowBusy: (() => void) | null = null;
+
+  constructor(ports: EnginePorts) {
+    this.#ports = ports;
+    this.#ledger = new Ledger(ports);
+    this.#dispatch = new Dispatch(ports);
+    this.#publication = new Publication(ports);
+    if (this.exists) this.#dispatch.restore(this.state, this.#ledger.now());
+  }
+
+  get state(): RunState {
+    return this.#ledger.state;
+  }
+
+  get exists(): boolean {
+    return this.state.created !== null;
+  }
+
+  /** Code is executing here or a message is on its way out: whoever hosts the run must keep the object alive until `quiet`. */
+  get busy(): boolean {
+    return (this.#execution?.busy ?? false) || this.#dispatch.sending;
+  }
+
+  get summary(): RunSummary {
+    return summarize(this.state, this.busy, this.#wakeAt(this.#ledger.now(), false));
+  }
+
+  // Commands. A fault is thrown before anything is written.
+
+  /** Creates the run, or answers as the first time did. @throws Fault `run_exists`, `workflow_not_found`, `version_not_found`, `invalid_input`, `invalid_attributes`. */
+  start(command: StartCommand): Started {
+    const { created } = this.state;
+    if (created) {
+      checkSameStart(created, command, created.valueOmitted ? this.#ports.journal.value(created.seq) : created.value);
+      return { run: this.summary, created: false };
+    }
+    this.#ledger.commit([newRun(this.#ports.registry, command, this.#ports.clock.now())]);
+    this.#proceed();
+    if (!this.state.started) this.#publication.requestNow(this.#ledger.now());
+    this.#turnDone();
+    return { run: this.summary, created: true };
+  }
+
+  /** @throws Fault `run_not_found`, `run_ended`, `inbox_full`, or `invalid_payload` when a wait has a schema that refuses it. */
+  async sendEvent(command: EventCommand): Promise<EventAccepted> {
+    this.#mustExist();
+    await this.#checkPayload(command.payload, () => this.#takerOf(command));
+    const entries = eventArrived(this.state, command, this.#ledger.now());
+    const step = entries[1]?.kind === "step.completed" ? entries[1].key : null;
+    this.#commitAndProceed(entries);
+    return { duplicate: entries.length === 0, step };
+  }
+
+  /** What a caller of the callback must prove. @throws Fault `run_not_found`, `step_not_found`, `callback_used` or `callback_expired`. */
+  callbackTerms(key: string): CallbackTerms {
+    this.#mustExist();
+    callbackArrived(this.state, key, "", this.#ledger.now());
+    const wait = this.state.steps.get(key)?.wait;
+    return { verify: wait?.for === "callback" ? wait.verify : null };
+  }
+
+  /** @throws Fault as `callbackTerms`, and `invalid_payload`; after that the callback is still unused. */
+  async callback(key: string, payload: string): Promise<void> {
+    this.#mustExist();
+    await this.#checkPayload(payload, () => this.state.open.get(key) ?? null);
+    this.#commitAndProceed([callbackArrived(this.state, key, payload, this.#ledger.now())]);
+  }
+
+  /** Asks the run to stop: what is open rejects with `cancelled`, and the workflow may clean up. @throws Fault `run_not_found`, `run_ended`. */
+  cancel(command: CancelCommand): RunSummary {
+    this.#mustExist();
+    this.#commitAndProceed(cancelRequested(this.state, command, this.#ledger.now()));
+    return this.summary;
+  }
+
+  /** Ends the run at once; nothing cleans up. @throws Fault `run_not_found`, `run_ended`. */
+  terminate(command: CancelCommand): RunSummary {
+    this.#mustExist();
+    this.#commitAndProceed(terminated(this.state, command, this.#ledger.now()));
+    return this.summary;
+  }
+
+  // Dispatched attempts: an executor claims, renews and settles.
+
+  claim(ref: AttemptRef): Claim {
+    const step = this.state.open.get(ref.key);
+    if (!step || step.automation === null || !step.policy) return { granted: false, why: "not_open" };
+    if (step.attempt !== ref.attempt) return { granted: false, why: "other_attempt" };
+    if (step.status !== "dispatched") return { granted: false, why: "taken" };
+    const now = this.#ledger.now();
+    this.#commitAndProceed([{ kind: "attempt.claimed", at: now, key: step.key, attempt: step.attempt }], () => this.#dispatch.lease(step.key, now));
+    return {
+      granted: true,
+      automation: step.automation,
+      input: this.#ports.journal.value(step.startSeq),
+      idempotencyKey: this.#idempotencyKey(step.key),
+      deadlineAt: attemptDeadline(step.policy, step.startedAt, now) ?? now + limits.dispatchedAttemptMs,
+      leaseMs: this.#ports.settings.leaseMs,
+    };
+  }
+
+  /** False when the attempt is over for the run: the executor may stop. */
+  renew(ref: AttemptRef): boolean {
+    const step = this.state.open.get(ref.key);
+    if (!step || step.attempt !== ref.attempt || step.status !== "claimed") return false;
+    this.#dispatch.lease(step.key, this.#ledger.now());
+    this.#arm();
+    return true;
+  }
+
+  settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
+    const step = this.state.steps.get(ref.key);
+    if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") return "ignored";
+    this.#commitAndProceed([attemptEnded(step, outcome, this.#ledger.now(), this.#ports.random.number())], () => this.#dispatch.forget(step.key));
+    return "recorded";
+  }
+
+  /** The index has the run's summary up to `seq`. */
+  indexed(seq: number): void {
+    this.#publication.confirm(seq);
+    this.#arm();
+  }
+
+  // Time.
+
+  /** The alarm, the sweeper or a first touch after a restart: does all that is due. Safe at any time and any number of times. */
+  wake(): void {
+    if (!this.exists) return;
+    const now = this.#ledger.now();
+    // First of all, so that whatever happens below, something durable points at the run.
+    if (!this.state.ended) this.#setAlarm(now + this.#ports.settings.leaseMs);
+    else this.#armedAt = null;
+    this.#doDue(now);
+    this.#proceed();
+    if (this.#publication.dueAt === null) this.#publication.request(this.state.lastSeq, now);
+    this.#turnDone();
+  }
+
+  /** The sweeper's call: a wake, and the index hears of the run even if it seems to know it. */
+  poke(): void {
+    if (!this.exists) return;
+    this.#publication.requestNow(this.#ledger.now());
+    this.wake();
+  }
+
+  /** Arms the alarm for a run that was loaded without one. */
+  repair(armedAt: number | null): void {
+    if (!this.exists || this.#armedAt !== undefined) return;
+    this.#armedAt = armedAt;
+    if (!this.state.ended && (armedAt === null || armedAt < this.#ledger.now() - 60_000)) this.#arm();
+  }
+
+  /** Resolves when nothing executes here any more, or after `maxMs`. */
+  quiet(maxMs: number): Promise<void> {
+    return this.busy ? this.#waitIn(this.#quietWaiters, maxMs) : Promise.resolve();
+  }
+
+  /** Resolves when the run has ended, or after `maxMs`. */
+  end(maxMs: number): Promise<void> {
+    return this.state.ended ? Promise.resolve() : this.#waitIn(this.#endWaiters, maxMs);
+  }
+
+  /** Makes the alarm host what is still busy: a floating promise would be lost with the object, unseen. */
+  hostByAlarm(): void {
+    if (this.busy) this.#setAlarm(this.#ledger.now());
+  }
+
+  #mustExist(): void {
+    if (!this.exists) throw new Fault("run_not_found");
+  }
+
+  #idempotencyKey(key: string): string {
+    const { created } = this.state;
+    invariant(created, "A run without its first entry has no keys.");
+    return idempotencyKey(created.namespace, created.runId, key);
+  }
+
+  #commitAndProceed(entries: readonly Entry[], before: () => void = () => {}): void {
+    this.#ledger.commit(entries);
+    before();
+    if (entries.length > 0) this.#execution?.advance();
+    this.#proceed();
+    this.#turnDone();
+  }
+
+  /** Gives the code a chance to go on, if there is something for it. */
+  #proceed(): void {
+    const { state } = this;
+    if (state.ended) return this.#wrapUp();
+    if (!state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
+    if (state.blocked && this.#ledger.now() < this.#blockedPollAt) return;
+    const definition = this.#ports.registry.workflow(state.created.workflow, state.created.version);
+    if (!definition) return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
+    if (state.blocked) this.#postponeBlocked();
+    this.#execution = new Execution(this.#ledger, this.#ports, {
+      dispatch: (step) => this.#send(step),
+      progressed: () => this.#arm(),
+      parked: () => this.#becameQuiet(),
+      ended: () => this.#wrapUp(),
+      blocked: (reason, message) => this.#block(reason, message),
+    });
+    this.#showWhenBusyForLong();
+    this.#execution.run(definition);
+  }
+
+  #doDue(now: number): void {
+    const { state } = this;
+    const { created } = state;
+    if (!created || state.ended) return;
+    if (created.deadlineAt !== null && created.deadlineAt <= now) {
+      const error = encodeError(new Fault("timeout", "The run took longer than its time-out."));
+      return this.#ledger.commit([{ kind: "run.ended", at: now, status: "failed", reason: "run_timeout", actor: null, value: error }]);
+    }
+    if (!state.started && created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
+    if (state.blocked) return;
+    let waitsEnded = false;
+    for (const step of [...state.open.values()]) waitsEnded = this.#stepDue(step, now) || waitsEnded;
+    if (waitsEnded) this.#execution?.advance();
+  }
+
+  /** True when the step's wait ended. */
+  #stepDue(step: StepState, now: number): boolean {
+    if (step.wakeAt !== null && step.wakeAt <= now) {
+      this.#ledger.commit([waitEnded(step, now)]);
+      return true;
+    }
+    if (this.#dispatch.isDue(step, now)) {
+      if (step.status === "dispatched") this.#send(step);
+      else this.#giveUpClaim(step, now);
+    }
+    if (step.status === "retrying" && (step.retryAt ?? 0) <= now) this.#retry(step, now);
+    return false;
+  }
+
+  #giveUpClaim(step: StepState, now: number): void {
+    this.#dispatch.forget(step.key);
+    this.#ledger.commit([attemptLost(step, now, encodeError(new Fault("attempt_lost", `The executor of attempt ${step.attempt} of ${step.key} went silent.`)))]);
+    if (step.lostInARow >= limits.lostAttemptsInARow) this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; its executor may not survive it.`);
+  }
+
+  #retry(step: StepState, now: number): void {
+    if (step.dispatch === "inline") return this.#execution?.retry(step);
+    this.#ledger.commit([attemptStarted(step, now)]);
+    this.#send(step);
+  }
+
+  #send(step: StepState): void {
+    const { created } = this.state;
+    invariant(created, "A run without its first entry sends nothing.");
+    this.#dispatch.send({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt }, this.#ledger.now(), () => this.#becameQuiet());
+  }
+
+  #block(reason: BlockReason, message: string): void {
+    this.#execution?.close(new Fault("cancelled", "The run is blocked."));
+    this.#execution = null;
+    if (!this.state.blocked) {
+      this.#ports.log.error(`Blocked: ${message}`, { reason });
+      this.#ledger.commit([{ kind: "run.blocked", at: this.#ledger.now(), reason, message }]);
+      this.#blockedPolls = 0;
+    }
+    this.#postponeBlocked();
+    this.#becameQuiet();
+  }
+
+  #postponeBlocked(): void {
+    this.#blockedPollAt = this.#ledger.now() + Math.min(blockedPollMs.first * 2 ** this.#blockedPolls, blockedPollMs.longest);
+    this.#blockedPolls++;
+  }
+
+  /** The run has ended: everything in memory is let go, and the index must hear of it. */
+  #wrapUp(): void {
+    this.#execution?.close(new Fault("cancelled", "The run has ended."));
+    this.#dispatch.forgetAll();
+    this.#ledger.forgetValues();
+    this.#publication.request(this.state.lastSeq, Number.NEGATIVE_INFINITY);
+    this.#becameQuiet();
+    for (const done of this.#endWaiters.splice(0)) done();
+  }
+
+  #becameQuiet(): void {
+    if (this.busy) return;
+    this.#cancelShowBusy?.();
+    this.#publication.request(this.state.lastSeq, this.#ledger.now());
+    this.#turnDone();
+    for (const done of this.#quietWaiters.splice(0)) done();
+  }
+
+  /** What every entrance ends with: the index hears what is due, and the alarm stands at the next thing to do. */
+  #turnDone(): void {
+    const now = this.#ledger.now();
+    const { dueAt } = this.#publication;
+    if (dueAt !== null && dueAt <= now) void this.#publication.send(this.summary, now);
+    this.#arm();
+  }
+
+  #showWhenBusyForLong(): void {
+    this.#cancelShowBusy?.();
+    this.#cancelShowBusy = this.#ports.clock.timer(this.#ledger.now() + showBusyAfterMs, () => {
+      this.#publication.request(this.state.lastSeq, this.#ledger.now());
+      this.#turnDone();
+    });
+  }
+
+  /** When something must happen, epoch ms; null: nothing by time. With `outbox`, sending to the index counts. */
+  #wakeAt(now: number, outbox: boolean): number | null {
+    const { state } = this;
+    const publishAt = outbox ? (this.#publication.dueAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+    const at = state.ended ? publishAt : Math.min(publishAt, this.#runWakeAt(now));
+    return Number.isFinite(at) ? at : null;
+  }
+
+  #runWakeAt(now: number): number {
+    const deadlineAt = this.state.created?.deadlineAt ?? Number.POSITIVE_INFINITY;
+    if (this.state.blocked) return Math.min(deadlineAt, this.#blockedPollAt);
+    const leaseAt = now + this.#ports.settings.leaseMs;
+    const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;
+    // While the code replays, a retry that is due has nobody to make it yet; the end of the replay makes it.
+    const dueOrLater = this.#execution?.replaying ? Math.max(due, leaseAt) : due;
+    return Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
+  }
+
+  /** Keeps the alarm at or before the next deadline. While the run is busy an early alarm is left alone: moving it would cost a write per step. */
+  #arm(): void {
+    if (!this.exists) return;
+    const now = this.#ledger.now();
+    const at = this.#wakeAt(now, true);
+    const armedAt = this.#armedAt;
+    if (at === null) return this.#clearAlarm();
+    const keepsEarly = this.busy || this.state.ended !== null;
+    if (typeof armedAt === "number" && armedAt > now && (armedAt === at || (keepsEarly && armedAt < at))) return;
+    this.#setAlarm(at);
+  }
+
+  #setAlarm(at: number): void {
+    this.#ports.alarm.set(at);
+    this.#armedAt = at;
+  }
+
+  #clearAlarm(): void {
+    if (this.#armedAt === null) return;
+    this.#ports.alarm.clear();
+    this.#armedAt = null;
+  }
+
+  #waitIn(waiters: (() => void)[], maxMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#ports.clock.timer(this.#ports.clock.now() + maxMs, resolve);
+      waiters.push(() => {
+        cancel();
+        resolve();
+      });
+    });
+  }
+
+  #takerOf(command: EventCommand): StepState | null {
+    if (this.state.ended || this.state.eventIds.has(command.eventId)) return null;
+    const ended = eventArrived(this.state, command, this.#ledger.now())[1];
+    return ended?.kind === "step.completed" ? (this.state.open.get(ended.key) ?? null) : null;
+  }
+
+  /** Asks the code, replayed if need be, whether a payload fits the wait that takes it. Code that can't run is not asked. */
+  async #checkPayload(payload: string, taker: () => StepState | null): Promise<void> {
+    const step = taker();
+    if (!step?.wait?.hasSchema) return;
+    this.#proceed();
+    while (this.#execution?.busy && this.#execution.replaying) await this.#ports.clock.idle();
+    const now = taker();
+    const issues = now ? (this.#execution?.issuesWith(now.key, decode(payload)) ?? []) : [];
+    if (now && issues.length > 0) throw new Fault("invalid_payload", `The payload does not fit step ${now.key}: ${issues.join("; ")}`, { step: now.key, issues });
+  }
+}

@@ -1,0 +1,178 @@
+import { type Duration, durationMs } from "#core/duration.ts";
+import type { WaitSpec } from "#core/entry.ts";
+import { Fault } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
+import { type RetryOptions, retryPolicy } from "#core/retry-policy.ts";
+import { encode } from "#core/value.ts";
+import type { AnyAutomation, AttemptContext } from "#sdk/automation.ts";
+import type { Log } from "#sdk/log.ts";
+import { type CallbackOptions, type CallbackRequest, callbackVerification, type DoOptions, type EventOptions, type RunOptions, type Step, type WaitResult } from "#sdk/step.ts";
+import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./pass.ts";
+import type { Random } from "./ports.ts";
+
+/** What step calls need of their run. */
+export interface StepHost {
+  call(request: CallRequest): Promise<unknown>;
+  now(): number;
+  readonly random: Random;
+  readonly log: Log;
+  /** The idempotency key of a step, by its key. */
+  idempotencyKey(key: string): string;
+  callbackUrl(key: string, expiresAt: number | null): string;
+}
+
+/** The `step` of a workflow function: each method describes a call, the pass does the rest. */
+export function createStep(host: StepHost): Step {
+  const step = {
+    do: (name: string, ...rest: [unknown, unknown?]) => callDo(host, name, rest),
+    run: (automation: AnyAutomation, input: unknown, options: RunOptions = {}) => callRun(host, automation, { input, options }),
+    sleep: (name: string, duration: Duration) => callSleep(host, name, (now) => now + durationMs(duration)),
+    sleepUntil: (name: string, time: Date | number) => callSleep(host, name, () => timeMs(time)),
+    waitForEvent: (name: string, options: EventOptions<unknown> = {}) => callEvent(host, name, options),
+    callback: (name: string, options: CallbackOptions<unknown>, request?: CallbackRequest) => callCallback(host, name, { options, request }),
+    now: () => callValue(host, "now", (now) => new Date(now)),
+    random: () => callValue(host, "random", () => host.random.number()),
+    uuid: () => callValue(host, "uuid", () => host.random.uuid()),
+  };
+  // The methods return what `call` brings, typed by the interface that authors see.
+  return step as unknown as Step;
+}
+
+type Action = (context: AttemptContext & { readonly input: unknown }) => unknown;
+
+function callDo(host: StepHost, name: string, rest: readonly [unknown, unknown?]): Promise<unknown> {
+  const [options, action] = (rest.length === 1 ? [{}, rest[0]] : rest) as [DoOptions<unknown>, Action];
+  if (typeof action !== "function") return Promise.reject(new Fault("invalid_step", `step.do(${JSON.stringify(name)}) needs a function as its last argument.`));
+  return host.call({
+    ...plainCall(name),
+    kind: "do",
+    begin: { type: "started", fields: () => attemptFields("inline", options, "input" in options ? encode(options.input) : null) },
+    attempt: (args) => action(attemptContext(host, args)),
+    retryIf: options.retryIf,
+  });
+}
+
+function callRun(host: StepHost, automation: AnyAutomation, call: { readonly input: unknown; readonly options: RunOptions }): Promise<unknown> {
+  const { options } = automation;
+  const overrides = call.options;
+  const dispatch = overrides.dispatch ?? options.dispatch ?? "inline";
+  const attempts = { retries: overrides.retries ?? options.retries, timeout: overrides.timeout ?? options.timeout };
+  return host.call({
+    ...plainCall(overrides.name ?? automation.name),
+    kind: "run",
+    automation: automation.name,
+    begin: { type: "started", fields: () => attemptFields(dispatch, attempts, encode(parseAutomationInput(automation, call.input))) },
+    attempt: (args) => options.run(attemptContext(host, args)),
+    retryIf: overrides.retryIf ?? options.retryIf,
+  });
+}
+
+function callSleep(host: StepHost, name: string, wakeAt: (now: number) => number): Promise<unknown> {
+  return host.call({
+    ...plainCall(name),
+    kind: "sleep",
+    begin: { type: "started", fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, value: null }) },
+    result: () => undefined,
+  });
+}
+
+function callEvent(host: StepHost, name: string, options: EventOptions<unknown>): Promise<unknown> {
+  const wait: WaitSpec = { for: "event", event: options.event ?? name, eventKey: options.key ?? null, hasSchema: options.schema !== undefined };
+  return host.call({
+    ...plainCall(name),
+    kind: "event",
+    begin: { type: "started", fields: (now) => ({ ...waitFields(wait, options.timeout, now), dispatch: null, policy: null }) },
+    ...payloadResult(options.schema),
+  });
+}
+
+function callCallback(host: StepHost, name: string, call: { readonly options: CallbackOptions<unknown>; readonly request: CallbackRequest | undefined }): Promise<unknown> {
+  const { options, request } = call;
+  const wait: WaitSpec = { for: "callback", verify: callbackVerification(options.verify), hasSchema: options.schema !== undefined };
+  const policy = request ? retryPolicy(options.retries, options.attemptTimeout) : null;
+  return host.call({
+    ...plainCall(name),
+    kind: "callback",
+    begin: { type: "started", fields: (now) => ({ ...waitFields(wait, options.timeout, now), dispatch: request ? "inline" : null, policy }) },
+    attempt: request ? (args) => request({ ...attemptContext(host, args), url: host.callbackUrl(args.key, args.wakeAt) }) : null,
+    retryIf: options.retryIf,
+    ...payloadResult(options.schema),
+  });
+}
+
+function callValue(host: StepHost, name: string, value: (now: number) => unknown): Promise<unknown> {
+  return host.call({ ...plainCall(name), kind: "value", begin: { type: "instant", value } });
+}
+
+/** What most calls have in common. */
+function plainCall(name: string): Pick<CallRequest, "name" | "automation" | "attempt" | "retryIf" | "result" | "issues"> {
+  return { name, automation: null, attempt: null, retryIf: undefined, result: (recorded) => recorded.value, issues: () => [] };
+}
+
+function attemptContext(host: StepHost, args: AttemptArguments): AttemptContext & { readonly input: unknown } {
+  const { attempt, signal, input } = args;
+  return {
+    attempt,
+    signal,
+    input,
+    log: host.log,
+    // Most actions of a tight loop never look at it, so it is made when somebody does.
+    get idempotencyKey() {
+      return host.idempotencyKey(args.key);
+    },
+  };
+}
+
+function attemptFields(dispatch: "inline" | "queue", options: { readonly retries?: RetryOptions | undefined; readonly timeout?: Duration | undefined }, value: string | null): StartFields {
+  const policy = retryPolicy(options.retries, options.timeout);
+  const longest = limits.dispatchedAttemptMs;
+  const bounded = dispatch === "queue" ? { ...policy, timeoutMs: Math.min(policy.timeoutMs ?? longest, longest) } : policy;
+  return { dispatch, policy: bounded, wakeAt: null, wait: null, value };
+}
+
+function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | "value"> {
+  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, value: null };
+}
+
+/** @throws Fault `invalid_input` with one line per issue. */
+export function parseAutomationInput(automation: AnyAutomation, input: unknown): unknown {
+  const { input: schema } = automation.options;
+  if (!schema) return input;
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return parsed.data;
+  const issues = issueLines(parsed.error.issues);
+  throw new Fault("invalid_input", `The input of ${automation.name} does not fit: ${issues.join("; ")}`, { automation: automation.name, issues });
+}
+
+function payloadResult(schema: EventOptions<unknown>["schema"]): Pick<CallRequest, "result" | "issues"> {
+  return {
+    issues: (payload) => {
+      const parsed = schema?.safeParse(payload);
+      return parsed && !parsed.success ? issueLines(parsed.error.issues) : [];
+    },
+    result: (recorded) => waitResult(schema, recorded),
+  };
+}
+
+function waitResult(schema: EventOptions<unknown>["schema"], recorded: RecordedResult): WaitResult<unknown> {
+  if (recorded.outcome === "timeout") return { ok: false, reason: "timeout" };
+  const parsed = schema?.safeParse(recorded.value);
+  if (parsed && !parsed.success) return { ok: false, reason: "invalid", issues: issueLines(parsed.error.issues) };
+  return { ok: true, payload: parsed ? parsed.data : recorded.value, receivedAt: new Date(recorded.at) };
+}
+
+/** One line per issue: where, and what. */
+export function issueLines(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): string[] {
+  return issues.map((issue) => `${issue.path.length === 0 ? "(root)" : issue.path.map(String).join(".")}: ${issue.message}`);
+}
+
+function timeMs(time: Date | number): number {
+  const ms = typeof time === "number" ? time : time.getTime();
+  if (!Number.isFinite(ms)) throw new Fault("invalid_duration", "step.sleepUntil needs a Date or epoch milliseconds.");
+  return Math.ceil(ms);
+}
+
+function checkWakeAt(wakeAt: number, now: number): number {
+  if (wakeAt > now + limits.waitMs) throw new Fault("invalid_duration", "A wait can't be longer than 366 days.");
+  return wakeAt;
+}

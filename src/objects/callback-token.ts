@@ -1,0 +1,58 @@
+import { hmac } from "@noble/hashes/hmac.js";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { Fault } from "#core/fault.ts";
+import type { CallbackClaims, CallbackMint } from "#engine/ports.ts";
+
+/** Callback tokens: the claims, readable, and an HMAC-SHA-256 over them. Making one needs no state, so the same step always has the same URL. */
+
+const context = "segno-callback-v1";
+
+/** A mint that signs with `secret`; without one it refuses. */
+export function callbackMint(secret: string | undefined): CallbackMint {
+  return {
+    url: (origin, claims) => {
+      if (!secret) throw new Fault("callback_not_configured", "Set the secret SEGNO_SECRET; callback URLs are signed with it.");
+      return `${origin}/callbacks/${signToken(secret, claims)}`;
+    },
+  };
+}
+
+export function signToken(secret: string, claims: CallbackClaims): string {
+  const body = toBase64Url(new TextEncoder().encode(JSON.stringify([claims.namespace, claims.runId, claims.key, claims.expiresAt])));
+  return `${body}.${toBase64Url(signature(secret, body))}`;
+}
+
+/** The claims of a token. Says nothing of its expiry: the run knows. @throws Fault `callback_invalid` for anything that we did not sign. */
+export function verifyToken(secret: string, token: string): CallbackClaims {
+  const [body, given, ...more] = token.split(".");
+  if (!body || !given || more.length > 0 || !equal(fromBase64Url(given), signature(secret, body))) throw new Fault("callback_invalid");
+  const [namespace, runId, key, expiresAt] = JSON.parse(new TextDecoder().decode(fromBase64Url(body) ?? new Uint8Array()));
+  return { namespace, runId, key, expiresAt };
+}
+
+function signature(secret: string, body: string): Uint8Array {
+  const encoder = new TextEncoder();
+  return hmac(sha256, encoder.encode(secret), encoder.encode(`${context}.${body}`));
+}
+
+/** Compares without telling by its time where the difference is. */
+function equal(a: Uint8Array | null, b: Uint8Array): boolean {
+  if (!a || a.length !== b.length) return false;
+  let difference = 0;
+  b.forEach((byte, index) => {
+    difference |= byte ^ (a[index] ?? 0);
+  });
+  return difference === 0;
+}
+
+function toBase64Url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function fromBase64Url(text: string): Uint8Array | null {
+  try {
+    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (character) => character.charCodeAt(0));
+  } catch {
+    return null; // Not base64: no token of ours.
+  }
+}

@@ -1,0 +1,22 @@
+import type { Dispatcher, Publisher } from "#engine/ports.ts";
+
+/** What one `sendBatch` takes. */
+const messagesPerBatch = 100;
+
+export function queueDispatcher(queue: Queue): Dispatcher {
+  return {
+    send: async (messages) => {
+      for (let start = 0; start < messages.length; start += messagesPerBatch) {
+        await queue.sendBatch(messages.slice(start, start + messagesPerBatch).map((body) => ({ body, contentType: "json" as const })));
+      }
+    },
+  };
+}
+
+export function queuePublisher(queue: Queue): Publisher {
+  return {
+    publish: async (summary) => {
+      await queue.send(summary, { contentType: "json" });
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import type { Answer } from "#core/fault.ts";
+import { Fault } from "#core/fault.ts";
+import type { AttemptOutcome, AttemptRef, CallbackTerms, CancelCommand, Claim, EventAccepted, EventCommand, RunDetail, Settled, StartCommand, Started, StepRecord } from "#core/command.ts";
+import type { Recorded } from "#core/entry.ts";
+import type { RunSummary } from "#core/run.ts";
+import type { runObjectClass } from "./run-object.ts";
+
+type RunObject = InstanceType<ReturnType<typeof runObjectClass>>;
+export type RunNamespace = DurableObjectNamespace<RunObject>;
+
+/** One run, from outside its object. Faults are thrown as such; a call that did not get through is repeated, which every command allows. */
+export interface RunHandle {
+  start(command: StartCommand, waitMs: number): Promise<Started>;
+  sendEvent(command: EventCommand): Promise<EventAccepted>;
+  callbackTerms(key: string): Promise<CallbackTerms>;
+  callback(key: string, payload: string): Promise<RunSummary>;
+  cancel(command: CancelCommand): Promise<RunSummary>;
+  terminate(command: CancelCommand): Promise<RunSummary>;
+  claim(ref: AttemptRef): Promise<Claim>;
+  renew(ref: AttemptRef): Promise<boolean>;
+  settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Settled>;
+  indexed(seq: number): Promise<null>;
+  poke(): Promise<null>;
+  detail(waitMs: number): Promise<RunDetail>;
+  steps(after: number, limit: number): Promise<readonly StepRecord[]>;
+  step(key: string): Promise<StepRecord>;
+  journal(after: number, limit: number): Promise<readonly Recorded[]>;
+}
+
+/** The object of a run is found by its name alone, so nothing maps ids to objects, and nothing can lose the mapping. */
+export function runHandle(runs: RunNamespace, namespace: string, runId: string): RunHandle {
+  const call = <T>(ask: (stub: DurableObjectStub<RunObject>) => Promise<Answer<T>>): Promise<T> => callWithRetry(() => ask(runs.getByName(`${namespace}:${runId}`)));
+  return {
+    start: (command, waitMs) => call((stub) => stub.start(command, waitMs) as Promise<Answer<Started>>),
+    sendEvent: (command) => call((stub) => stub.sendEvent(command) as Promise<Answer<EventAccepted>>),
+    callbackTerms: (key) => call((stub) => stub.callbackTerms(key) as Promise<Answer<CallbackTerms>>),
+    callback: (key, payload) => call((stub) => stub.callback(key, payload) as Promise<Answer<RunSummary>>),
+    cancel: (command) => call((stub) => stub.cancel(command) as Promise<Answer<RunSummary>>),
+    terminate: (command) => call((stub) => stub.terminate(command) as Promise<Answer<RunSummary>>),
+    claim: (ref) => call((stub) => stub.claim(ref) as Promise<Answer<Claim>>),
+    renew: (ref) => call((stub) => stub.renew(ref) as Promise<Answer<boolean>>),
+    settle: (ref, outcome) => call((stub) => stub.settle(ref, outcome) as Promise<Answer<Settled>>),
+    indexed: (seq) => call((stub) => stub.indexed(seq) as Promise<Answer<null>>),
+    poke: () => call((stub) => stub.poke() as Promise<Answer<null>>),
+    detail: (waitMs) => call((stub) => stub.detail(waitMs) as Promise<Answer<RunDetail>>),
+    steps: (after, limit) => call((stub) => stub.steps(after, limit) as Promise<Answer<readonly StepRecord[]>>),
+    step: (key) => call((stub) => stub.step(key) as Promise<Answer<StepRecord>>),
+    journal: (after, limit) => call((stub) => stub.journal(after, limit) as Promise<Answer<readonly Recorded[]>>),
+  };
+}
+
+const attempts = 4;
+
+/**
+ * Calls with a fresh stub each time, since one that saw its object reset stays broken. After a reset the outcome is unknown; every command answers
+ * a repeat as it did the first time. @throws the object's Fault, or `overloaded` when it could not be reached.
+ */
+async function callWithRetry<T>(ask: () => Promise<Answer<T>>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const answer = await ask();
+      if (answer.ok) return answer.value;
+      throw new Fault(answer.fault.code, answer.fault.message, { ...answer.fault.details });
+    } catch (error) {
+      if (error instanceof Fault) throw error;
+      if (!isTransport(error)) throw error;
+      if (attempt === attempts || isOverloaded(error)) throw new Fault("overloaded", undefined, {}, { cause: error });
+      await scheduler.wait(20 * 4 ** attempt * (0.5 + Math.random()));
+    }
+  }
+}
+
+function isOverloaded(error: unknown): boolean {
+  return typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
+}
+
+/** The object went away, or was never reached: not something that its code threw. */
+function isTransport(error: unknown): boolean {
+  if (typeof error !== "object" || error === null) return false;
+  return ("retryable" in error && error.retryable === true) || ("durableObjectReset" in error && error.durableObjectReset === true) || isOverloaded(error);
+}

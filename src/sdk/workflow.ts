@@ -1,0 +1,65 @@
+import type { z } from "zod";
+import type { AttributeInput } from "#core/attributes.ts";
+import { type Duration, durationMs } from "#core/duration.ts";
+import { checkDefinitionName } from "./definition-name.ts";
+import type { Log } from "./log.ts";
+import type { Step } from "./step.ts";
+
+/** What a workflow function gets. */
+export interface WorkflowContext<Input> {
+  readonly input: Input;
+  readonly step: Step;
+  readonly log: Log;
+  readonly run: { readonly id: string; readonly namespace: string; readonly workflow: string; readonly version: string; readonly createdAt: Date };
+}
+
+export interface WorkflowOptions<Input, Output> {
+  /** 1 to 64 letters, digits, ".", "_" or "-". */
+  readonly name: string;
+  /** Runs stay on the version they began on; new runs take the newest. Versions compare as numbers where they are. Default `"1"`. */
+  readonly version?: string;
+  /** Checked at the start; the parsed value is what the function gets. Default: anything. */
+  readonly input?: z.ZodType<Input>;
+  /** Searchable values of a run, derived from its input at the start. */
+  readonly attributes?: (input: Input) => Readonly<Record<string, AttributeInput | undefined>>;
+  /** How long a run may take as a whole. Default: for ever. */
+  readonly timeout?: Duration;
+  readonly run: (context: WorkflowContext<Input>) => Output | Promise<Output>;
+}
+
+/** A named, versioned definition: a plain async function with an input schema and options. */
+export interface Workflow<Input = unknown, Output = unknown> {
+  readonly type: "workflow";
+  readonly name: string;
+  readonly version: string;
+  readonly options: WorkflowOptions<Input, Output>;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a workflow takes its own input; a collection of them is only ever indexed by name
+export type AnyWorkflow = Workflow<any, any>;
+
+/**
+ * Declares a workflow. Register it with `segno({ workflows: [...] })`.
+ * @throws Fault `invalid_name` or `invalid_duration` for a name, version or time-out that can't be used.
+ * @example
+ * export const onboard = workflow({
+ *   name: "customer-onboarding",
+ *   input: z.object({ customer: z.string() }),
+ *   run: async ({ input, step }) => {
+ *     const project = await step.run(createProject, input);
+ *     await step.sleep("cool-off", "3d");
+ *     return { projectId: project.id };
+ *   },
+ * });
+ */
+export function workflow<Input = unknown, Output = unknown>(options: WorkflowOptions<Input, Output>): Workflow<Input, Output> {
+  checkDefinitionName("workflow", options.name);
+  const version = options.version ?? "1";
+  checkDefinitionName("version", version);
+  if (options.timeout !== undefined) durationMs(options.timeout);
+  return { type: "workflow", name: options.name, version, options };
+}
+
+/** The input and the output of a workflow, for typed clients: `InputOf<typeof onboard>`. */
+export type InputOf<W> = W extends Workflow<infer Input, infer _Output> ? Input : never;
+export type OutputOf<W> = W extends Workflow<infer _Input, infer Output> ? Output : never;
