@@ -16,7 +16,7 @@ export interface AttributeFilter {
   readonly value: string | number | boolean;
 }
 
-const operatorForm = /^(eq|ne|gt|gte|lt|lte):([^]*)$/;
+const operatorForm = /^(eq|ne|gt|gte|lt|lte):(.*)$/s;
 const numberForm = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 const dateForm = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}|$)/;
 

@@ -27,14 +27,13 @@ const upsertRuns = `
   ON CONFLICT (namespace, id) DO UPDATE SET ${[...changingColumns, "search_text"].map((column) => `${column} = excluded.${column}`).join(", ")}
   WHERE excluded.seq > runs.seq`;
 
-/** Adds the attributes of the summaries that are now in the table. What an older summary says is left out, what is there stays unwritten. */
+/** Adds the attributes of the runs as they are in the table after the upsert, whoever wrote it. What is there already costs no write. */
 const insertNewAttributes = `
   INSERT OR IGNORE INTO run_attributes (${attributeKey})
   SELECT ${attributeKeyOfEntry}
   FROM json_each(?1) AS sent
   CROSS JOIN runs ON runs.namespace = sent.value ->> '$.namespace' AND runs.id = sent.value ->> '$.id'
-  CROSS JOIN json_each(runs.attributes) AS entry
-  WHERE sent.value ->> '$.seq' = runs.seq`;
+  CROSS JOIN json_each(runs.attributes) AS entry`;
 
 /**
  * Copies run summaries into the index. The summary with the greatest `seq` wins, in whatever order and however often they arrive, within

@@ -7,7 +7,7 @@ import { decodeCursor, encodeCursor, listMark, type Position } from "./cursor.ts
 import { attributeRows, indexedStatuses, leadingAttribute, typedComparison } from "./lead.ts";
 import { attributeFiltersPerQuery, type RunQuery, type RunSort } from "./query.ts";
 import { foldText, type RunRow, summaryColumns, summaryOf } from "./row.ts";
-import { type Binder, newBinder } from "./statement.ts";
+import { type Binder, mergedSql, newBinder } from "./statement.ts";
 
 /** One page of a list. `nextCursor` is null on the last one. */
 export interface RunPage {
@@ -57,7 +57,7 @@ export async function searchRuns(db: D1Database, query: RunQuery): Promise<RunPa
 
   const binder = newBinder();
   // One row more than asked for tells whether there is a next page.
-  const sql = `${selectsOf(binder, query, { sort, after, lead }).join(" UNION ALL ")} ORDER BY ${orderOf(sort)} LIMIT ${binder.bind(limit + 1)}`;
+  const sql = mergedSql(selectsOf(binder, query, { sort, after, lead }), orderOf(sort), binder.bind(limit + 1));
   const found = await db
     .prepare(sql)
     .bind(...binder.values)

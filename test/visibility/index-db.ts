@@ -38,3 +38,14 @@ export function runSummary(changes: Partial<RunSummary> & Pick<RunSummary, "name
     ...changes,
   };
 }
+
+/** The same object with other members. Methods that stay keep their object. */
+export function replacing<T extends object>(object: T, members: Partial<Record<keyof T, unknown>>): T {
+  return new Proxy(object, {
+    get(target, key) {
+      if (Object.hasOwn(members, key)) return Reflect.get(members, key);
+      const member: unknown = Reflect.get(target, key);
+      return typeof member === "function" ? member.bind(target) : member;
+    },
+  });
+}

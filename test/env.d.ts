@@ -1,0 +1,13 @@
+import type { D1Migration } from "@cloudflare/vitest-pool-workers";
+import type { SegnoEnv } from "../src/segno.ts";
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends SegnoEnv {
+      readonly STATE: D1Database;
+      readonly KYC_SECRET: string;
+      readonly TEST_MIGRATIONS: D1Migration[];
+      readonly MOCK_MIGRATIONS: D1Migration[];
+    }
+  }
+}
