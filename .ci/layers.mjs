@@ -15,8 +15,8 @@ const layers = [
   { name: "sdk", imports: ["core"], packages: ["zod"], pure: true },
   { name: "engine", imports: ["core", "sdk"], packages: [], pure: true },
   { name: "steps", imports: ["core", "sdk"], packages: [] },
-  { name: "visibility", imports: ["core"], packages: [] },
-  { name: "objects", imports: ["core", "sdk", "engine"], packages: ["cloudflare:*"] },
+  { name: "visibility", imports: ["core"], packages: ["zod"] },
+  { name: "objects", imports: ["core", "sdk", "engine"], packages: ["cloudflare:*", "@noble/hashes/*"] },
   // objects and sdk for their types only: the handle of a run, the registry.
   { name: "api", imports: ["core", "sdk", "visibility", "objects"], packages: ["hono", "hono/*", "@hono/zod-openapi", "standardwebhooks"] },
   { name: "client", imports: ["core", "sdk"], packages: [] },

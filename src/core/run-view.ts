@@ -79,8 +79,8 @@ function currentStep(state: RunState): string | null {
   return open?.key ?? null;
 }
 
-/** `nextWakeAt` is what the engine armed. Call it for a run that exists. */
-export function summarize(state: RunState, busy: boolean, nextWakeAt: number | null): RunSummary {
+/** Call it for a run that exists. `busy` as in `runStatus`. */
+export function summarize(state: RunState, busy: boolean): RunSummary {
   const { created, ended } = state;
   if (!created) throw new Error("A run without its first entry has no summary.");
   return {
@@ -96,8 +96,9 @@ export function summarize(state: RunState, busy: boolean, nextWakeAt: number | n
     createdAt: created.at,
     updatedAt: state.lastAt,
     endedAt: ended?.at ?? null,
-    nextWakeAt,
+    nextWakeAt: busy || state.blocked ? null : nextDeadline(state),
     error: ended?.status === "failed" && ended.value !== null ? summarizeError(ended.value) : null,
-    seq: state.lastSeq,
+    // A run that comes to rest without a further entry has changed too.
+    seq: state.lastSeq * 2 + (busy ? 0 : 1),
   };
 }

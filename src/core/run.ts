@@ -43,7 +43,7 @@ export const RunSummary = z.object({
   createdAt: z.number(),
   updatedAt: z.number(),
   endedAt: z.number().nullable(),
-  /** When the run's alarm is due; null when none is needed. The sweeper looks for those that are overdue. */
+  /** The run's next deadline while it waits; null when there is none, or while its code executes. The sweeper looks for those that are overdue. */
   nextWakeAt: z.number().nullable(),
   error: z.object({ name: z.string(), message: z.string(), code: z.string().nullable() }).nullable(),
   seq: z.number(),

@@ -47,6 +47,15 @@ export class MemoryJournal implements Journal {
   setIndexedSeq(seq: number): void {
     this.#indexedSeq = seq;
   }
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /** Forgets what a crash took: every entry after the first `size`. */
+  cutTo(size: number): void {
+    this.#entries.length = size;
+  }
 }
 
 interface Timer {
@@ -118,15 +127,20 @@ export interface MemoryRunOptions {
   readonly send?: (message: StepMessage) => void;
 }
 
-/** One run as its Durable Object would hold it: a journal and an alarm that last, and an engine that comes and goes. */
+/**
+ * One run as its Durable Object would hold it: a journal and an alarm that last, and an engine that comes and goes. As on the platform, all writes
+ * of one turn become durable together, and what the turn sends leaves only then: call `endTurn` where the event loop would turn.
+ */
 export class MemoryRun {
   readonly journal = new MemoryJournal();
-  readonly messages: StepMessage[] = [];
   readonly published: RunSummary[] = [];
-  alarmAt: number | null = null;
+  readonly messages: StepMessage[] = [];
   readonly #options: MemoryRunOptions;
   #engine: RunEngine | null = null;
   #life = 0;
+  #alarmAt: number | null = null;
+  #durable = { size: 0, alarmAt: null as number | null, indexedSeq: 0 };
+  #gated: (() => void)[] = [];
 
   constructor(options: MemoryRunOptions) {
     this.#options = options;
@@ -137,18 +151,42 @@ export class MemoryRun {
     return this.#engine;
   }
 
-  /** The process dies or the object is evicted: what it held in memory is gone, and what its code still does reaches nothing. */
-  crash(): void {
-    this.#life++;
-    this.#engine = null;
+  get alarmAt(): number | null {
+    return this.#alarmAt;
   }
 
-  /** Fires the alarm if it is due. */
-  async fireAlarm(): Promise<boolean> {
-    if (this.alarmAt === null || this.alarmAt > this.#options.clock.now()) return false;
-    this.alarmAt = null;
+  /** Counts the object's lives, so that effects of one that is gone can be told. */
+  get life(): number {
+    return this.#life;
+  }
+
+  /** Does `output` when this turn's writes are durable; a crash before drops it. The platform's output gate. */
+  afterCommit(output: () => void): void {
+    this.#gated.push(output);
+  }
+
+  /** Makes the turn's writes durable and lets its outputs go. */
+  endTurn(): void {
+    this.#durable = { size: this.journal.size, alarmAt: this.#alarmAt, indexedSeq: this.journal.indexedSeq() };
+    for (const output of this.#gated.splice(0)) output();
+  }
+
+  /** The process dies: what was not durable is gone, with all that memory held, and what its code still does reaches nothing. */
+  crash(): void {
+    this.#life++;
+    this.#engine?.drop();
+    this.#engine = null;
+    this.#gated = [];
+    this.journal.cutTo(this.#durable.size);
+    this.journal.setIndexedSeq(this.#durable.indexedSeq);
+    this.#alarmAt = this.#durable.alarmAt;
+  }
+
+  /** Fires the alarm if it is due. As on the platform it is gone afterwards, unless the handler has set it again. */
+  fireAlarm(): boolean {
+    if (this.#alarmAt === null || this.#alarmAt > this.#options.clock.now()) return false;
+    this.#alarmAt = null;
     this.engine.wake();
-    await this.#options.clock.idle();
     return true;
   }
 
@@ -156,45 +194,55 @@ export class MemoryRun {
     const life = this.#life;
     const { registry, clock, settings, random = seededRandom(1), log = silentLog } = this.#options;
     const alive = (): boolean => life === this.#life;
-    const { journal } = this;
     return {
-      journal: {
-        load: () => journal.load(),
-        page: (after, limit) => journal.page(after, limit),
-        value: (seq) => journal.value(seq),
-        append: (entries) => {
-          invariant(alive(), "The object is gone.");
-          return journal.append(entries);
-        },
-        indexedSeq: () => journal.indexedSeq(),
-        setIndexedSeq: (seq) => journal.setIndexedSeq(seq),
-      },
+      journal: this.#journalOf(alive),
       alarm: {
         set: (at) => {
-          if (alive()) this.alarmAt = at;
+          if (alive()) this.#alarmAt = at;
         },
         clear: () => {
-          if (alive()) this.alarmAt = null;
+          if (alive()) this.#alarmAt = null;
         },
       },
       clock: { now: () => clock.now(), idle: () => clock.idle(), timer: (at, fire) => clock.timer(at, () => alive() && fire()) },
       random,
-      dispatcher: {
-        send: async (messages) => {
-          if (alive()) for (const message of messages) this.#deliver(message);
-        },
-      },
-      publisher: {
-        publish: async (summary) => {
-          if (alive()) this.published.push(summary);
-        },
-      },
+      dispatcher: { send: (messages) => this.#gate(alive, () => messages.forEach((message) => this.#deliver(message))) },
+      publisher: { publish: (summary) => this.#gate(alive, () => this.published.push(summary)) },
       callbacks: { url: (origin, claims) => `${origin}/callbacks/${encodeURIComponent(claims.key)}` },
       registry,
       settings: { ...defaultSettings, ...settings },
-      abort: () => this.crash(),
+      abort: () => {
+        if (alive()) this.crash();
+      },
       log,
     };
+  }
+
+  #journalOf(alive: () => boolean): Journal {
+    const { journal } = this;
+    return {
+      load: () => journal.load(),
+      page: (after, limit) => journal.page(after, limit),
+      value: (seq) => journal.value(seq),
+      append: (entries) => {
+        invariant(alive(), "The object is gone.");
+        return journal.append(entries);
+      },
+      indexedSeq: () => journal.indexedSeq(),
+      setIndexedSeq: (seq) => {
+        if (alive()) journal.setIndexedSeq(seq);
+      },
+    };
+  }
+
+  #gate(alive: () => boolean, output: () => void): Promise<void> {
+    return new Promise((resolve) => {
+      if (!alive()) return;
+      this.afterCommit(() => {
+        output();
+        resolve();
+      });
+    });
   }
 
   #deliver(message: StepMessage): void {

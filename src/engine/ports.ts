@@ -27,7 +27,7 @@ export interface Journal {
   value(seq: number): Encoded;
   /** Appends and returns the number of the last entry. @throws Fault `invariant` on a closed journal. */
   append(entries: readonly Entry[]): number;
-  /** The newest entry that the index is known to have; 0 before the first. A cursor, not a flag per row. */
+  /** The `seq` of the newest summary that the index is known to have; 0 before the first. A cursor, not a flag per row. */
   indexedSeq(): number;
   setIndexedSeq(seq: number): void;
 }

@@ -10,7 +10,7 @@ const publishEveryMs = 1000;
 export class Publication {
   readonly #ports: EnginePorts;
   #indexedSeq: number;
-  /** The newest entry that was asked to be shown. */
+  /** The `seq` of the newest summary that was asked to be shown. */
   #requestedSeq = 0;
   #lastSentAt = Number.NEGATIVE_INFINITY;
   #dueAt: number | null = null;
@@ -51,7 +51,7 @@ export class Publication {
     }
   }
 
-  /** The index has the summary of entry `seq`. Repeats and older confirmations change nothing. */
+  /** The index has the summary `seq`. Repeats and older confirmations change nothing. */
   confirm(seq: number): void {
     if (seq > this.#indexedSeq) {
       this.#indexedSeq = seq;

@@ -38,6 +38,7 @@ export class RunEngine {
   #blockedPollAt = 0;
   #quietWaiters: (() => void)[] = [];
   #endWaiters: (() => void)[] = [];
+  #dropped = false;
   #cancelShowBusy: (() => void) | null = null;
 
   constructor(ports: EnginePorts) {
@@ -62,7 +63,7 @@ export class RunEngine {
   }
 
   get summary(): RunSummary {
-    return summarize(this.state, this.busy, this.#wakeAt(this.#ledger.now(), false));
+    return summarize(this.state, this.busy);
   }
 
   // Commands. A fault is thrown before anything is written.
@@ -172,7 +173,7 @@ export class RunEngine {
     else this.#armedAt = null;
     this.#doDue(now);
     this.#proceed();
-    if (this.#publication.dueAt === null) this.#publication.request(this.state.lastSeq, now);
+    if (this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
     this.#turnDone();
   }
 
@@ -205,6 +206,12 @@ export class RunEngine {
     if (this.busy) this.#setAlarm(this.#ledger.now());
   }
 
+  /** Lets go of the code without a word to the journal, as the end of the process does. */
+  drop(): void {
+    this.#dropped = true;
+    this.#execution?.close(new Fault("cancelled", "The object is gone."));
+  }
+
   #mustExist(): void {
     if (!this.exists) throw new Fault("run_not_found");
   }
@@ -227,7 +234,7 @@ export class RunEngine {
   #proceed(): void {
     const { state } = this;
     if (state.ended) return this.#wrapUp();
-    if (!state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
+    if (this.#dropped || !state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
     if (state.blocked && this.#ledger.now() < this.#blockedPollAt) return;
     const definition = this.#ports.registry.workflow(state.created.workflow, state.created.version);
     if (!definition) return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
@@ -312,7 +319,7 @@ export class RunEngine {
     this.#execution?.close(new Fault("cancelled", "The run has ended."));
     this.#dispatch.forgetAll();
     this.#ledger.forgetValues();
-    this.#publication.request(this.state.lastSeq, Number.NEGATIVE_INFINITY);
+    this.#publication.request(this.summary.seq, Number.NEGATIVE_INFINITY);
     this.#becameQuiet();
     for (const done of this.#endWaiters.splice(0)) done();
   }
@@ -320,7 +327,7 @@ export class RunEngine {
   #becameQuiet(): void {
     if (this.busy) return;
     this.#cancelShowBusy?.();
-    this.#publication.request(this.state.lastSeq, this.#ledger.now());
+    this.#publication.request(this.summary.seq, this.#ledger.now());
     this.#turnDone();
     for (const done of this.#quietWaiters.splice(0)) done();
   }
@@ -336,15 +343,15 @@ export class RunEngine {
   #showWhenBusyForLong(): void {
     this.#cancelShowBusy?.();
     this.#cancelShowBusy = this.#ports.clock.timer(this.#ledger.now() + showBusyAfterMs, () => {
-      this.#publication.request(this.state.lastSeq, this.#ledger.now());
+      this.#publication.request(this.summary.seq, this.#ledger.now());
       this.#turnDone();
     });
   }
 
-  /** When something must happen, epoch ms; null: nothing by time. With `outbox`, sending to the index counts. */
-  #wakeAt(now: number, outbox: boolean): number | null {
+  /** When something must happen, sending to the index included, epoch ms; null: nothing by time. */
+  #wakeAt(now: number): number | null {
     const { state } = this;
-    const publishAt = outbox ? (this.#publication.dueAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+    const publishAt = this.#publication.dueAt ?? Number.POSITIVE_INFINITY;
     const at = state.ended ? publishAt : Math.min(publishAt, this.#runWakeAt(now));
     return Number.isFinite(at) ? at : null;
   }
@@ -363,7 +370,7 @@ export class RunEngine {
   #arm(): void {
     if (!this.exists) return;
     const now = this.#ledger.now();
-    const at = this.#wakeAt(now, true);
+    const at = this.#wakeAt(now);
     const armedAt = this.#armedAt;
     if (at === null) return this.#clearAlarm();
     const keepsEarly = this.busy || this.state.ended !== null;

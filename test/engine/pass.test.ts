@@ -50,11 +50,12 @@ test("a run that sleeps, is evicted and crashes goes on where it was", async () 
   run.engine.start({ ...command, workflow: "sleepy", input: encode(null) });
   for (let i = 0; i < 5; i++) await clock.idle();
   expect(run.engine.summary).toMatchObject({ status: "waiting", reason: { code: "sleep", step: "nap" } });
-  run.engine.indexed(run.engine.state.lastSeq);
+  run.engine.indexed(run.engine.summary.seq);
   expect(run.alarmAt).toBe(clock.now() + 3 * 86_400_000);
+  run.endTurn();
   run.crash();
   clock.set(clock.now() + 3 * 86_400_000);
-  expect(await run.fireAlarm()).toBe(true);
+  expect(run.fireAlarm()).toBe(true);
   for (let i = 0; i < 5; i++) await clock.idle();
   expect(run.engine.summary.status).toBe("completed");
   expect(calls).toEqual(["a", "b"]);

@@ -1,0 +1,35 @@
+import type { Context } from "hono";
+import { Fault, faultCodeOf, faultCodes } from "#core/fault.ts";
+import type { Log } from "#sdk/log.ts";
+
+/** Everything that goes wrong leaves as problem details (RFC 9457), with the code of the closed table in `core/fault.ts`. */
+
+interface ProblemPorts {
+  readonly newId: () => string;
+  readonly log: Log;
+}
+
+/**
+ * The answer to a failed request. A fault tells its code, sentence and details; anything else, and a broken invariant, tells an incident id and
+ * nothing more, and what happened stands in the log under that id.
+ */
+export function problemResponse(context: Context, error: unknown, ports: ProblemPorts): Response {
+  if (error instanceof Fault && faultCodeOf(error) !== "invariant") return faultResponse(context, error);
+  const incident = ports.newId();
+  ports.log.error("A request failed unexpectedly.", { incident, method: context.req.method, error: String(error), stack: error instanceof Error ? error.stack : undefined });
+  return faultResponse(context, new Fault("internal", `Something broke inside Segno. The log has it under incident ${incident}.`, { incident }));
+}
+
+function faultResponse(context: Context, fault: Fault): Response {
+  const { status, title } = faultCodes[fault.code];
+  const standard = { type: `urn:segno:problem:${fault.code}`, title, status, code: fault.code, detail: fault.message, instance: context.req.path };
+  return Response.json({ ...fault.details, ...standard }, { status, headers: problemHeaders(fault) });
+}
+
+function problemHeaders(fault: Fault): Record<string, string> {
+  const headers: Record<string, string> = { "content-type": "application/problem+json", "cache-control": "no-store" };
+  if (fault.code === "unauthorized") headers["www-authenticate"] = 'Bearer realm="segno"';
+  if (fault.code === "overloaded") headers["retry-after"] = "1";
+  if (Array.isArray(fault.details["allow"])) headers["allow"] = fault.details["allow"].join(", ");
+  return headers;
+}

@@ -1,0 +1,72 @@
+import { Fault, faultCodeOf } from "#core/fault.ts";
+import { decode, type Encoded, encode, toJson } from "#core/value.ts";
+
+/** How recorded values travel: as plain JSON for everybody, or as the text in which they are recorded, which keeps Date, Map, BigInt and Error. */
+export const valueForms = ["json", "devalue"] as const;
+export type ValueForm = (typeof valueForms)[number];
+
+/** Nesting of a value that is taken in. Deeper ones would overflow the stack of whoever walks them. Beyond: fault `invalid_request`. */
+const deepest = 200;
+
+/** A recorded value as the caller asked for it: its projection to JSON, or its devalue text. */
+export function presentValue(value: Encoded, form: ValueForm): unknown {
+  return form === "devalue" ? value : toJson(decode(value));
+}
+
+/** As `presentValue`; null where nothing is recorded. */
+export function presentOptional(value: Encoded | null, form: ValueForm): unknown {
+  return value === null ? null : presentValue(value, form);
+}
+
+/**
+ * A value that a caller sent, encoded. Equal values give equal texts: the fields of objects are sorted, so that a start repeated with its fields in
+ * another order is the same start.
+ * @throws Fault `invalid_request` naming the field, for a text that is not devalue's, for nesting that is too deep, and for what can't be recorded.
+ */
+export function acceptValue(sent: unknown, form: ValueForm, field: string): Encoded {
+  try {
+    return encode(canonical(form === "devalue" ? decodeSent(sent) : sent, new Map(), 0));
+  } catch (error) {
+    if (faultCodeOf(error) === "value_too_large") throw error;
+    const message = error instanceof Error ? error.message : "It can't be recorded.";
+    throw new Fault("invalid_request", `${field}: ${message}`, { issues: [{ path: [field], message }] });
+  }
+}
+
+function decodeSent(sent: unknown): unknown {
+  if (sent === undefined) return undefined;
+  if (typeof sent !== "string") throw new Error("With Content-Values: devalue it must be a devalue text.");
+  try {
+    return decode(sent);
+  } catch {
+    // Whatever the decoder stumbled over, the caller's text is to blame.
+    throw new Error("It is not a devalue text of plain data.");
+  }
+}
+
+/** A copy whose objects have their fields in order. `copies` keeps shared parts shared, and so ends cycles. */
+function canonical(value: unknown, copies: Map<object, unknown>, depth: number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (depth > deepest) throw new Error(`It is nested more than ${deepest} levels deep.`);
+  if (copies.has(value)) return copies.get(value);
+  const inner = (part: unknown): unknown => canonical(part, copies, depth + 1);
+  if (Array.isArray(value)) return filled(copies, value, new Array<unknown>(value.length), (copy) => value.forEach((item, at) => (copy[at] = inner(item))));
+  if (value instanceof Map) return filled(copies, value, new Map<unknown, unknown>(), (copy) => value.forEach((item, key) => copy.set(inner(key), inner(item))));
+  if (value instanceof Set) return filled(copies, value, new Set<unknown>(), (copy) => value.forEach((item) => copy.add(inner(item))));
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return filled(copies, value, Object.create(prototype), (copy) => {
+    for (const [key, item] of Object.entries(value).sort(byKey)) Object.defineProperty(copy, key, { value: inner(item), enumerable: true });
+  });
+}
+
+/** Known before it is filled, so that a part that refers to the whole finds it. */
+function filled<T>(copies: Map<object, unknown>, value: object, copy: T, fill: (copy: T) => void): T {
+  copies.set(value, copy);
+  fill(copy);
+  return copy;
+}
+
+function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : 1;
+}
