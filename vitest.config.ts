@@ -23,7 +23,13 @@ export default defineConfig({
         ],
         test: {
           name: "workers",
-          include: ["test/api/**/*.test.ts", "test/laws/**/*.test.ts", "test/objects/**/*.test.ts", "test/stories/**/*.test.ts", "test/visibility/**/*.test.ts"],
+          include: [
+            "test/api/**/*.test.ts",
+            "test/laws/**/*.test.ts",
+            "test/objects/**/*.test.ts",
+            "test/stories/**/*.test.ts",
+            "test/visibility/**/*.test.ts",
+          ],
           testTimeout: 20_000,
         },
       },

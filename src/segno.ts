@@ -8,6 +8,7 @@ import { type RunHandle, type RunNamespace, runHandle } from "#objects/runs.ts";
 import { systemClock } from "#objects/system.ts";
 import { createRegistry, type Definitions, type Registry } from "#sdk/registry.ts";
 import { projectSummaries } from "#visibility/project.ts";
+import { searchRuns } from "#visibility/search.ts";
 import { overdueRuns, staleRuns } from "#visibility/sweep.ts";
 
 /** The bindings of a Segno Worker, as `wrangler.toml` declares them. */
@@ -56,7 +57,11 @@ export interface Composition {
 /** As `segno`, from the parts: for tests that bring their own clock and registry. */
 export function compose(parts: Composition): Segno {
   const { registry, clock } = parts;
-  const api = createApi({ registry });
+  const api = createApi<SegnoEnv>({
+    registry,
+    newId: () => crypto.randomUUID(),
+    ports: (env) => ({ run: (namespace, id) => runHandle(env.RUNS, namespace, id), search: (query) => searchRuns(env.INDEX, query) }),
+  });
   return {
     RunObject: runObjectClass(parts),
     worker: {
@@ -78,7 +83,10 @@ async function indexSummaries(batch: MessageBatch<unknown>, index: D1Database, r
   try {
     await projectSummaries(index, summaries);
   } catch (error) {
-    consoleLog({ queue: batch.queue }).warn("The index could not be written; the summaries are delivered again.", { error: String(error), count: summaries.length });
+    consoleLog({ queue: batch.queue }).warn("The index could not be written; the summaries are delivered again.", {
+      error: String(error),
+      count: summaries.length,
+    });
     return batch.retryAll({ delaySeconds: 5 });
   }
   // A run that can't be told sends its summary again by itself, so a failure here needs no redelivery.

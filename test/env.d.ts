@@ -3,6 +3,9 @@ import type { SegnoEnv } from "../src/segno.ts";
 
 declare global {
   namespace Cloudflare {
+    interface GlobalProps {
+      mainModule: typeof import("./worker.ts");
+    }
     interface Env extends SegnoEnv {
       readonly STATE: D1Database;
       readonly KYC_SECRET: string;

@@ -1,6 +1,6 @@
 import { ManualClock } from "#engine/memory.ts";
-import { createRegistry, type Registry } from "#sdk/registry.ts";
 import type { AnyAutomation } from "#sdk/automation.ts";
+import { createRegistry, type Registry } from "#sdk/registry.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 
 /** What the test Worker and the tests share: they run in one isolate. */

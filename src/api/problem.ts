@@ -16,7 +16,12 @@ interface ProblemPorts {
 export function problemResponse(context: Context, error: unknown, ports: ProblemPorts): Response {
   if (error instanceof Fault && faultCodeOf(error) !== "invariant") return faultResponse(context, error);
   const incident = ports.newId();
-  ports.log.error("A request failed unexpectedly.", { incident, method: context.req.method, error: String(error), stack: error instanceof Error ? error.stack : undefined });
+  ports.log.error("A request failed unexpectedly.", {
+    incident,
+    method: context.req.method,
+    error: String(error),
+    stack: error instanceof Error ? error.stack : undefined,
+  });
   return faultResponse(context, new Fault("internal", `Something broke inside Segno. The log has it under incident ${incident}.`, { incident }));
 }
 

@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from "hono";
 import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
+import type { ApiContext } from "./api-context.ts";
 
 /**
  * The bytes of a request's body. They are counted while they are read, since a declared length may be absent or a lie.
@@ -37,7 +38,7 @@ export function isJsonType(mediaType: string | null): boolean {
 /** @throws Fault `invalid_json`, also for bytes that are not UTF-8. */
 export function parseJson(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch (error) {
     throw new Fault("invalid_json", `The body is not well-formed JSON in UTF-8: ${error instanceof Error ? error.message : "it can't be read"}`);
   }
@@ -47,7 +48,7 @@ export function parseJson(bytes: Uint8Array): unknown {
  * Prepares a JSON body for the contract to check: read within the limit, parsed, and `{}` when there is none.
  * @throws Fault `body_too_large`, `unsupported_media_type` or `invalid_json`.
  */
-export const jsonBody: MiddlewareHandler = async (context, next) => {
+export const jsonBody: MiddlewareHandler<ApiContext> = async (context, next) => {
   const bytes = await readBody(context.req.raw);
   if (bytes.length > 0 && !isJsonType(mediaTypeOf(context.req.raw))) throw new Fault("unsupported_media_type");
   const body: unknown = bytes.length === 0 ? {} : parseJson(bytes);

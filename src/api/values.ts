@@ -49,24 +49,33 @@ function canonical(value: unknown, copies: Map<object, unknown>, depth: number):
   if (typeof value !== "object" || value === null) return value;
   if (depth > deepest) throw new Error(`It is nested more than ${deepest} levels deep.`);
   if (copies.has(value)) return copies.get(value);
-  const inner = (part: unknown): unknown => canonical(part, copies, depth + 1);
-  if (Array.isArray(value)) return filled(copies, value, new Array<unknown>(value.length), (copy) => value.forEach((item, at) => (copy[at] = inner(item))));
-  if (value instanceof Map) return filled(copies, value, new Map<unknown, unknown>(), (copy) => value.forEach((item, key) => copy.set(inner(key), inner(item))));
-  if (value instanceof Set) return filled(copies, value, new Set<unknown>(), (copy) => value.forEach((item) => copy.add(inner(item))));
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) return value;
-  return filled(copies, value, Object.create(prototype), (copy) => {
-    for (const [key, item] of Object.entries(value).sort(byKey)) Object.defineProperty(copy, key, { value: inner(item), enumerable: true });
-  });
-}
-
-/** Known before it is filled, so that a part that refers to the whole finds it. */
-function filled<T>(copies: Map<object, unknown>, value: object, copy: T, fill: (copy: T) => void): T {
+  const copy = emptyCopy(value);
+  if (copy === null) return value;
+  // Known before it is filled, so that a part that refers to the whole finds it.
   copies.set(value, copy);
-  fill(copy);
+  fill(copy, value, (part) => canonical(part, copies, depth + 1));
   return copy;
 }
 
-function byKey([a]: [string, unknown], [b]: [string, unknown]): number {
-  return a < b ? -1 : 1;
+type Composite = unknown[] | Map<unknown, unknown> | Set<unknown> | Record<string, unknown>;
+
+/** Null for what has no parts to copy: Date, URL, typed arrays, Error. */
+function emptyCopy(value: object): Composite | null {
+  if (Array.isArray(value)) return new Array(value.length);
+  if (value instanceof Map) return new Map();
+  if (value instanceof Set) return new Set();
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null ? Object.create(prototype) : null;
+}
+
+function fill(copy: Composite, value: object, inner: (part: unknown) => unknown): void {
+  if (copy instanceof Map && value instanceof Map) for (const [key, item] of value) copy.set(inner(key), inner(item));
+  else if (copy instanceof Set && value instanceof Set) for (const item of value) copy.add(inner(item));
+  // Fields are defined, not set: the name __proto__ is a field like any other here, and is refused when it is encoded.
+  else for (const [key, item] of fieldsOf(value)) Object.defineProperty(copy, key, { value: inner(item), enumerable: true });
+}
+
+function fieldsOf(value: object): [string, unknown][] {
+  const fields: [string, unknown][] = Object.entries(value);
+  return Array.isArray(value) ? fields : fields.sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -14,10 +14,12 @@ export function parseAttributes(input: Readonly<Record<string, AttributeInput | 
   const attributes: Record<string, string | number | boolean> = {};
   for (const [name, value] of Object.entries(input)) {
     if (value === undefined) continue;
-    if (!nameForm.test(name)) throw new Fault("invalid_attributes", `The attribute name ${JSON.stringify(name)} is not allowed: letters, digits, "_", "." and "-", at most 64.`);
+    if (!nameForm.test(name))
+      throw new Fault("invalid_attributes", `The attribute name ${JSON.stringify(name)} is not allowed: letters, digits, "_", "." and "-", at most 64.`);
     attributes[name] = attributeValue(name, value);
   }
-  if (Object.keys(attributes).length > limits.attributesPerRun) throw new Fault("invalid_attributes", `A run has at most ${limits.attributesPerRun} attributes.`);
+  if (Object.keys(attributes).length > limits.attributesPerRun)
+    throw new Fault("invalid_attributes", `A run has at most ${limits.attributesPerRun} attributes.`);
   return attributes;
 }
 
@@ -25,5 +27,8 @@ function attributeValue(name: string, value: AttributeInput): string | number | 
   const plain = value instanceof Date ? value.getTime() : value;
   if (typeof plain === "string" && plain.length <= limits.attributeTextLength) return plain;
   if (typeof plain === "boolean" || (typeof plain === "number" && Number.isFinite(plain))) return plain;
-  throw new Fault("invalid_attributes", `The attribute ${name} must be a text of at most ${limits.attributeTextLength} characters, a finite number, a boolean or a Date.`);
+  throw new Fault(
+    "invalid_attributes",
+    `The attribute ${name} must be a text of at most ${limits.attributeTextLength} characters, a finite number, a boolean or a Date.`,
+  );
 }

@@ -74,9 +74,7 @@ export type Claim =
       readonly leaseMs: number;
     };
 
-export type AttemptOutcome =
-  | { readonly ok: true; readonly value: Encoded }
-  | ({ readonly ok: false; readonly error: Encoded } & FailureVerdict);
+export type AttemptOutcome = { readonly ok: true; readonly value: Encoded } | ({ readonly ok: false; readonly error: Encoded } & FailureVerdict);
 
 /** `recorded`: this outcome counts. `ignored`: the attempt was over already (duplicate, late, or the run ended); nothing was changed. */
 export type Settled = "recorded" | "ignored";

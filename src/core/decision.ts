@@ -16,11 +16,15 @@ import { runStatus } from "./run-view.ts";
 export function checkSameStart(created: Recorded<RunCreated>, command: StartCommand, storedInput: string): void {
   const same = created.workflow === command.workflow && (command.version === null || created.version === command.version) && storedInput === command.input;
   if (!same) {
-    throw new Fault("run_exists", `Run ${created.runId} exists with another ${created.workflow === command.workflow ? "input or version" : "workflow"}. Nothing was started; use another id.`, {
-      runId: created.runId,
-      workflow: created.workflow,
-      version: created.version,
-    });
+    throw new Fault(
+      "run_exists",
+      `Run ${created.runId} exists with another ${created.workflow === command.workflow ? "input or version" : "workflow"}. Nothing was started; use another id.`,
+      {
+        runId: created.runId,
+        workflow: created.workflow,
+        version: created.version,
+      },
+    );
   }
 }
 
@@ -68,7 +72,8 @@ export function eventArrived(state: RunState, command: EventCommand, at: number)
   if (state.eventIds.has(command.eventId)) return [];
   refuseIfEnded(state);
   const taker = openWaitFor(state, command.name, command.eventKey, at);
-  if (!taker && state.inbox.size >= limits.bufferedEvents) throw new Fault("inbox_full", `${limits.bufferedEvents} events wait in this run and nothing takes them.`);
+  if (!taker && state.inbox.size >= limits.bufferedEvents)
+    throw new Fault("inbox_full", `${limits.bufferedEvents} events wait in this run and nothing takes them.`);
   const { eventId, name, eventKey, payload } = command;
   const received: EventReceived = { kind: "event.received", at, eventId, name, eventKey, value: payload };
   return taker ? [received, stepEnded(taker, "step.completed", { at, outcome: "arrived", eventSeq: state.lastSeq + 1 })] : [received];
@@ -128,5 +133,14 @@ interface StepEnd {
 
 /** The entry that ends a step, with what a plain end leaves out filled in. */
 export function stepEnded(step: Pick<StepState, "key" | "attempt">, kind: StepEnded["kind"], end: StepEnd): StepEnded {
-  return { kind, at: end.at, key: step.key, attempt: step.attempt, instant: null, eventSeq: end.eventSeq ?? null, outcome: end.outcome ?? null, value: end.value ?? null };
+  return {
+    kind,
+    at: end.at,
+    key: step.key,
+    attempt: step.attempt,
+    instant: null,
+    eventSeq: end.eventSeq ?? null,
+    outcome: end.outcome ?? null,
+    value: end.value ?? null,
+  };
 }

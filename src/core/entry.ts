@@ -26,6 +26,8 @@ export interface RunCreated {
   readonly trigger: string;
   /** Where this Segno is reached from outside, for the callback URLs that the run mints. */
   readonly origin: string;
+  /** Names of properties that are hidden wherever the run is shown. */
+  readonly redact: readonly string[];
   /** The input. */
   readonly value: Encoded;
 }
@@ -90,13 +92,15 @@ export interface StepStarted {
   /** When a wait ends by itself, in epoch ms: the sleep's end or the wait's time-out. Null: never. */
   readonly wakeAt: number | null;
   readonly wait: WaitSpec | null;
+  /** As in `run.created`: what the step adds. */
+  readonly redact: readonly string[];
   /** The input, where the step declares one. */
   readonly value: Encoded | null;
 }
 
 /** What a waiting step waits for, as journaled. `hasSchema`: the code holds a schema for the payload, so it is worth waking the code to check one. */
 export type WaitSpec =
-  | { readonly for: "event"; readonly event: string; /** Null takes an event of any key. */ readonly eventKey: string | null; readonly hasSchema: boolean }
+  | { readonly for: "event"; readonly event: string /** Null takes an event of any key. */; readonly eventKey: string | null; readonly hasSchema: boolean }
   | { readonly for: "callback"; readonly verify: CallbackVerification | null; readonly hasSchema: boolean };
 
 /** How the caller of a callback proves who it is. `secret` names a binding that holds the secret; the secret itself is never journaled. */

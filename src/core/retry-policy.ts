@@ -33,7 +33,8 @@ export interface RetryPolicy {
 /** @throws Fault `invalid_step` for a limit or jitter out of range; `invalid_duration` for a duration that can't be read. */
 export function retryPolicy(retries: RetryOptions | undefined, timeout: Duration | undefined): RetryPolicy {
   const { limit = 3, delay = "1s", backoff = "exponential", maxDelay = "5m", jitter = 0.2, totalTimeout } = retries ?? {};
-  if (!Number.isInteger(limit) || limit < 0 || limit > 10_000) throw new Fault("invalid_step", `retries.limit must be a whole number from 0 to 10000; got ${limit}.`);
+  if (!Number.isInteger(limit) || limit < 0 || limit > 10_000)
+    throw new Fault("invalid_step", `retries.limit must be a whole number from 0 to 10000; got ${limit}.`);
   if (!(jitter >= 0 && jitter <= 1)) throw new Fault("invalid_step", `retries.jitter must be from 0 to 1; got ${jitter}.`);
   return {
     limit,
@@ -58,7 +59,14 @@ export interface FailureVerdict {
  * When the next attempt is due, in epoch ms; null when there is none.
  * `failures` counts the failed attempts so far, this one included. `random` is from 0 up to 1.
  */
-export function nextAttemptAt(policy: RetryPolicy, failures: number, firstStartedAt: number, verdict: FailureVerdict, now: number, random: number): number | null {
+export function nextAttemptAt(
+  policy: RetryPolicy,
+  failures: number,
+  firstStartedAt: number,
+  verdict: FailureVerdict,
+  now: number,
+  random: number,
+): number | null {
   if (!verdict.retryable || failures > policy.limit) return null;
   const at = now + (verdict.retryAfterMs ?? retryDelayMs(policy, failures, random));
   if (policy.totalTimeoutMs !== null && at >= firstStartedAt + policy.totalTimeoutMs) return null;

@@ -1,4 +1,20 @@
-import type { AttemptClaimed, AttemptCompleted, AttemptFailed, AttemptStarted, CancelRequested, EventReceived, InstantStep, Recorded, RunBlocked, RunCreated, RunEnded, StepEnded, StepKind, StepStarted, WaitSpec } from "./entry.ts";
+import type {
+  AttemptClaimed,
+  AttemptCompleted,
+  AttemptFailed,
+  AttemptStarted,
+  CancelRequested,
+  EventReceived,
+  InstantStep,
+  Recorded,
+  RunBlocked,
+  RunCreated,
+  RunEnded,
+  StepEnded,
+  StepKind,
+  StepStarted,
+  WaitSpec,
+} from "./entry.ts";
 import { invariant } from "./fault.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
 
@@ -79,6 +95,8 @@ export interface RunState {
   /** Events that no wait has taken yet, in order of arrival. */
   readonly inbox: Map<number, BufferedEvent>;
   readonly eventIds: Set<string>;
+  /** Names of properties that are hidden wherever the run is shown. */
+  readonly redact: Set<string>;
   /** The key of the step that failed last, for showing where a failed run failed. */
   lastFailedKey: string | null;
 }
@@ -97,6 +115,7 @@ export function emptyRunState(): RunState {
     moments: [],
     inbox: new Map(),
     eventIds: new Set(),
+    redact: new Set(),
     lastFailedKey: null,
   };
 }
@@ -112,6 +131,7 @@ export function applyEntry(state: RunState, entry: Recorded): void {
     case "run.created":
       state.created = entry;
       state.started = entry.startAt <= entry.at;
+      for (const name of entry.redact) state.redact.add(name);
       return;
     case "run.started":
       state.started = true;
@@ -184,6 +204,7 @@ function applyStepStarted(state: RunState, entry: Recorded<StepStarted>): void {
     outcome: null,
     endedAt: null,
   };
+  for (const name of entry.redact) state.redact.add(name);
   state.steps.set(entry.key, step);
   state.open.set(entry.key, step);
   state.moments.push({ seq: entry.seq, type: "start", key: entry.key });
@@ -241,8 +262,20 @@ function applyStepEnded(state: RunState, entry: Recorded<StepEnded>): void {
 
 function addInstantStep(state: RunState, entry: Recorded<StepEnded>, instant: InstantStep): void {
   applyStepStarted(state, {
-    kind: "step.started", seq: entry.seq, at: entry.at, key: entry.key, name: instant.name, count: instant.count, step: instant.step,
-    automation: instant.automation, dispatch: null, policy: null, wakeAt: null, wait: null, value: null,
+    kind: "step.started",
+    seq: entry.seq,
+    at: entry.at,
+    key: entry.key,
+    name: instant.name,
+    count: instant.count,
+    step: instant.step,
+    automation: instant.automation,
+    dispatch: null,
+    policy: null,
+    wakeAt: null,
+    wait: null,
+    redact: [],
+    value: null,
   });
 }
 

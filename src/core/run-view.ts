@@ -34,13 +34,15 @@ function endReason(state: RunState): Reason | null {
   const code = ended.reason ?? (ended.status === "failed" ? "step_failed" : "operator");
   const at = ended.status === "failed" ? state.lastFailedKey : null;
   const known = Object.hasOwn(faultCodes, code) ? faultCodes[code as keyof typeof faultCodes].title : null;
-  const message = known ?? (ended.status === "failed" ? (at ? `The run failed; step ${at} failed last.` : "The workflow threw an error.") : `The run was ${ended.status}.`);
+  const message =
+    known ?? (ended.status === "failed" ? (at ? `The run failed; step ${at} failed last.` : "The workflow threw an error.") : `The run was ${ended.status}.`);
   return { code, message, step: at, until: null };
 }
 
 function waitReason(step: StepState): Reason {
   const until = dueAt(step);
-  if (step.status === "retrying") return { code: "retry", message: `Step ${step.key} is tried again after attempt ${step.attempt} failed.`, step: step.key, until };
+  if (step.status === "retrying")
+    return { code: "retry", message: `Step ${step.key} is tried again after attempt ${step.attempt} failed.`, step: step.key, until };
   if (step.wait?.for === "event") return { code: "event", message: `Step ${step.key} waits for the event ${step.wait.event}.`, step: step.key, until };
   if (step.wait?.for === "callback") return { code: "callback", message: `Step ${step.key} waits for its callback.`, step: step.key, until };
   return { code: "sleep", message: `Step ${step.key} sleeps.`, step: step.key, until };

@@ -29,11 +29,15 @@ export function encode(value: unknown): Encoded {
   } catch (error) {
     if (!(error instanceof DevalueError)) throw error;
     const path = error.path === "" ? "(the value itself)" : error.path;
-    throw new Fault("unrecordable_value", `${error.message} at ${path}. Return plain data: objects, arrays, Date, Map, Set, BigInt, typed arrays, Error.`, { path: error.path });
+    throw new Fault("unrecordable_value", `${error.message} at ${path}. Return plain data: objects, arrays, Date, Map, Set, BigInt, typed arrays, Error.`, {
+      path: error.path,
+    });
   }
   // A UTF-16 unit takes at most three bytes, so a short text can't be over the limit and need not be measured.
   if (encoded.length * 3 > limits.valueBytes && utf8Bytes(encoded) > limits.valueBytes) {
-    throw new Fault("value_too_large", `The value takes more than ${limits.valueBytes} bytes when encoded. Store it elsewhere and record a reference.`, { limitBytes: limits.valueBytes });
+    throw new Fault("value_too_large", `The value takes more than ${limits.valueBytes} bytes when encoded. Store it elsewhere and record a reference.`, {
+      limitBytes: limits.valueBytes,
+    });
   }
   return encoded;
 }

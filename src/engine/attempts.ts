@@ -37,7 +37,10 @@ export class Attempts {
   }
 
   /** Runs `action` and reports to `settle`. An action that ignores its signal is left behind at the deadline; what it returns later is dropped. */
-  run(key: string, options: { readonly deadlineAt: number | null; readonly action: (signal: AbortSignal) => unknown; readonly settle: (result: AttemptResult) => void }): void {
+  run(
+    key: string,
+    options: { readonly deadlineAt: number | null; readonly action: (signal: AbortSignal) => unknown; readonly settle: (result: AttemptResult) => void },
+  ): void {
     const controller = new AbortController();
     const { deadlineAt, action, settle } = options;
     const attempt: UnderWay = { controller, deadlineAt, timeoutMessage: `The attempt of ${key} took longer than its time-out.`, settle };

@@ -79,7 +79,14 @@ export class Execution implements PassHost {
       callbackUrl: (key, expiresAt) => this.#ports.callbacks.url(origin, { namespace, runId, key, expiresAt }),
     });
     const run = { id: runId, namespace, workflow, version, createdAt: new Date(created.at) };
-    this.#pass.start(() => definition.options.run({ input: parseInput(definition, decode(created.valueOmitted ? this.#ports.journal.value(created.seq) : created.value)), step, log, run }));
+    this.#pass.start(() =>
+      definition.options.run({
+        input: parseInput(definition, decode(created.valueOmitted ? this.#ports.journal.value(created.seq) : created.value)),
+        step,
+        log,
+        run,
+      }),
+    );
   }
 
   /** Drops the code: what is under way is aborted, and nothing that it still does has an effect. */
@@ -212,9 +219,11 @@ export class Execution implements PassHost {
   /** Lines that a replay repeats were written the first time. */
   #quietLog(): Log {
     const { log } = this.#ports;
-    const unlessReplaying = (level: keyof Log): Log[keyof Log] => (message, fields) => {
-      if (!this.#pass.replaying && !this.#pass.closed) log[level](message, fields);
-    };
+    const unlessReplaying =
+      (level: keyof Log): Log[keyof Log] =>
+      (message, fields) => {
+        if (!this.#pass.replaying && !this.#pass.closed) log[level](message, fields);
+      };
     return { info: unlessReplaying("info"), warn: unlessReplaying("warn"), error: unlessReplaying("error") };
   }
 }

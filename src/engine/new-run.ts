@@ -30,6 +30,7 @@ export function newRun(registry: Registry, command: StartCommand, at: number): R
     deadlineAt: timeout === undefined ? null : startAt + durationMs(timeout),
     trigger: command.trigger,
     origin: command.origin,
+    redact: definition.options.redact ?? [],
     value: command.input,
   };
 }
@@ -40,7 +41,10 @@ function definitionFor(registry: Registry, command: StartCommand): AnyWorkflow {
   if (definition) return definition;
   const versions = registry.workflows.filter((it) => it.name === command.workflow).map((it) => it.version);
   if (versions.length === 0) throw new Fault("workflow_not_found", `No workflow ${command.workflow} is registered.`, { workflow: command.workflow });
-  throw new Fault("version_not_found", `${command.workflow} has no version ${command.version}; it has ${versions.join(", ")}.`, { workflow: command.workflow, versions });
+  throw new Fault("version_not_found", `${command.workflow} has no version ${command.version}; it has ${versions.join(", ")}.`, {
+    workflow: command.workflow,
+    versions,
+  });
 }
 
 /** The input as the workflow gets it. @throws Fault `invalid_input` with `issues`, each a path and a message. */

@@ -237,7 +237,9 @@ export class Pass {
     const instead = this.#held[0];
     if (!expected || !instead) return;
     const known = this.#state.steps.get(expected.key);
-    this.#block(`The journal has step ${expected.key} (${known?.kind}) next, at entry ${expected.seq}; the code called ${instead.key} (${instead.kind}) instead.`);
+    this.#block(
+      `The journal has step ${expected.key} (${known?.kind}) next, at entry ${expected.seq}; the code called ${instead.key} (${instead.kind}) instead.`,
+    );
   }
 
   #block(difference: string): void {
@@ -296,6 +298,7 @@ export interface StartFields {
   readonly policy: StepState["policy"];
   readonly wakeAt: number | null;
   readonly wait: StepState["wait"];
+  readonly redact: readonly string[];
   readonly value: string | null;
 }
 
@@ -331,6 +334,7 @@ export interface PassHost {
 
 function differs(known: StepState, call: Call): string | null {
   if (known.kind !== call.kind) return `Step ${call.key} is recorded as ${known.kind}; the code calls it as ${call.kind}.`;
-  if (known.automation !== call.automation) return `Step ${call.key} is recorded with the automation ${known.automation}; the code calls it with ${call.automation}.`;
+  if (known.automation !== call.automation)
+    return `Step ${call.key} is recorded with the automation ${known.automation}; the code calls it with ${call.automation}.`;
   return null;
 }

@@ -1,5 +1,27 @@
-import type { AttemptOutcome, AttemptRef, CallbackTerms, CancelCommand, Claim, EventAccepted, EventCommand, Settled, StartCommand, Started } from "#core/command.ts";
-import { attemptEnded, attemptLost, attemptStarted, callbackArrived, cancelRequested, checkSameStart, eventArrived, isCurrentAttempt, terminated, waitEnded } from "#core/decision.ts";
+import type {
+  AttemptOutcome,
+  AttemptRef,
+  CallbackTerms,
+  CancelCommand,
+  Claim,
+  EventAccepted,
+  EventCommand,
+  Settled,
+  StartCommand,
+  Started,
+} from "#core/command.ts";
+import {
+  attemptEnded,
+  attemptLost,
+  attemptStarted,
+  callbackArrived,
+  cancelRequested,
+  checkSameStart,
+  eventArrived,
+  isCurrentAttempt,
+  terminated,
+  waitEnded,
+} from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
@@ -237,7 +259,8 @@ export class RunEngine {
     if (this.#dropped || !state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
     if (state.blocked && this.#ledger.now() < this.#blockedPollAt) return;
     const definition = this.#ports.registry.workflow(state.created.workflow, state.created.version);
-    if (!definition) return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
+    if (!definition)
+      return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
     if (state.blocked) this.#postponeBlocked();
     this.#execution = new Execution(this.#ledger, this.#ports, {
       dispatch: (step) => this.#send(step),
@@ -281,8 +304,11 @@ export class RunEngine {
 
   #giveUpClaim(step: StepState, now: number): void {
     this.#dispatch.forget(step.key);
-    this.#ledger.commit([attemptLost(step, now, encodeError(new Fault("attempt_lost", `The executor of attempt ${step.attempt} of ${step.key} went silent.`)))]);
-    if (step.lostInARow >= limits.lostAttemptsInARow) this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; its executor may not survive it.`);
+    this.#ledger.commit([
+      attemptLost(step, now, encodeError(new Fault("attempt_lost", `The executor of attempt ${step.attempt} of ${step.key} went silent.`))),
+    ]);
+    if (step.lostInARow >= limits.lostAttemptsInARow)
+      this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; its executor may not survive it.`);
   }
 
   #retry(step: StepState, now: number): void {
@@ -294,7 +320,9 @@ export class RunEngine {
   #send(step: StepState): void {
     const { created } = this.state;
     invariant(created, "A run without its first entry sends nothing.");
-    this.#dispatch.send({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt }, this.#ledger.now(), () => this.#becameQuiet());
+    this.#dispatch.send({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt }, this.#ledger.now(), () =>
+      this.#becameQuiet(),
+    );
   }
 
   #block(reason: BlockReason, message: string): void {
@@ -413,6 +441,7 @@ export class RunEngine {
     while (this.#execution?.busy && this.#execution.replaying) await this.#ports.clock.idle();
     const now = taker();
     const issues = now ? (this.#execution?.issuesWith(now.key, decode(payload)) ?? []) : [];
-    if (now && issues.length > 0) throw new Fault("invalid_payload", `The payload does not fit step ${now.key}: ${issues.join("; ")}`, { step: now.key, issues });
+    if (now && issues.length > 0)
+      throw new Fault("invalid_payload", `The payload does not fit step ${now.key}: ${issues.join("; ")}`, { step: now.key, issues });
   }
 }

@@ -1,6 +1,7 @@
 import type { AttemptRecord, RunDetail, StepRecord } from "#core/command.ts";
 import type { Recorded, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
+import { redact } from "#core/redaction.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState, StepState } from "#core/run-state.ts";
 import { dueAt } from "#core/run-view.ts";
@@ -17,13 +18,13 @@ export interface HistorySource {
 }
 
 /** @throws Fault `run_not_found`. */
-export function runDetail(source: HistorySource, run: RunSummary): RunDetail {
+export function runDetail(source: HistorySource, summary: () => RunSummary): RunDetail {
   const { created, ended } = source.state;
   if (!created) throw new Fault("run_not_found");
-  const end = ended && ended.value !== null ? source.journal.value(ended.seq) : null;
+  const end = ended && ended.value !== null ? redact(source.journal.value(ended.seq), source.state.redact) : null;
   return {
-    run,
-    input: source.journal.value(created.seq),
+    run: summary(),
+    input: redact(source.journal.value(created.seq), source.state.redact),
     output: ended?.status === "completed" ? end : null,
     error: ended?.status === "failed" ? end : null,
   };
@@ -49,6 +50,14 @@ export function runStep(source: HistorySource, key: string): StepRecord {
   return record;
 }
 
+/** Entries after `after`, at most `limit`. @throws Fault `run_not_found`. */
+export function runJournal(source: HistorySource, after: number, limit: number): readonly Recorded[] {
+  if (!source.state.created) throw new Fault("run_not_found");
+  return source.journal
+    .page(after, limit)
+    .map((entry) => ("value" in entry && entry.value !== null ? { ...entry, value: redact(entry.value, source.state.redact) } : entry));
+}
+
 function stepRecords(source: HistorySource, steps: readonly StepState[]): readonly StepRecord[] {
   const entries = new Map<string, Recorded<StepEntry>[]>(steps.map((step) => [step.key, []]));
   for (const entry of source.journal.load()) {
@@ -60,7 +69,8 @@ function stepRecords(source: HistorySource, steps: readonly StepState[]): readon
 function stepRecord(source: HistorySource, step: StepState, entries: readonly Recorded<StepEntry>[]): StepRecord {
   const { created } = source.state;
   invariant(created, "A run without its first entry has no steps.");
-  const result = step.hasResult && step.resultSeq !== null ? source.journal.value(step.resultSeq) : null;
+  const shown = (seq: number): Encoded => redact(source.journal.value(seq), source.state.redact);
+  const result = step.hasResult && step.resultSeq !== null ? shown(step.resultSeq) : null;
   const isOpenCallback = step.kind === "callback" && step.endSeq === null;
   return {
     key: step.key,
@@ -73,22 +83,24 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
     wakeAt: dueAt(step),
     outcome: step.outcome,
     idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
-    input: step.hasInput ? source.journal.value(step.startSeq) : null,
+    input: step.hasInput ? shown(step.startSeq) : null,
     output: step.status === "completed" ? result : null,
     error: step.status === "failed" ? result : null,
-    attempts: attemptRecords(source.journal, step, entries),
-    callbackUrl: isOpenCallback ? source.callbacks.url(created.origin, { namespace: created.namespace, runId: created.runId, key: step.key, expiresAt: step.wakeAt }) : null,
+    attempts: attemptRecords(shown, step, entries),
+    callbackUrl: isOpenCallback
+      ? source.callbacks.url(created.origin, { namespace: created.namespace, runId: created.runId, key: step.key, expiresAt: step.wakeAt })
+      : null,
     seq: step.startSeq,
   };
 }
 
-function attemptRecords(journal: Journal, step: StepState, entries: readonly Recorded<StepEntry>[]): readonly AttemptRecord[] {
+function attemptRecords(shown: (seq: number) => Encoded, step: StepState, entries: readonly Recorded<StepEntry>[]): readonly AttemptRecord[] {
   const attempts: AttemptRecord[] = [];
   if (step.dispatch === null) return attempts;
   let startedAt = step.startedAt;
   for (const entry of entries) {
     if (entry.kind === "attempt.started") startedAt = entry.at;
-    const ended = attemptEnd(journal, step, entry);
+    const ended = attemptEnd(shown, step, entry);
     if (ended) attempts.push({ attempt: entry.kind === "step.started" ? 1 : entry.attempt, startedAt, endedAt: entry.at, ...ended });
   }
   if (attempts.at(-1)?.attempt !== step.attempt) {
@@ -98,10 +110,14 @@ function attemptRecords(journal: Journal, step: StepState, entries: readonly Rec
 }
 
 /** How an entry ended an attempt; null for one that did not. */
-function attemptEnd(journal: Journal, step: StepState, entry: Recorded<StepEntry>): { outcome: AttemptRecord["outcome"]; error: Encoded | null } | null {
-  if (entry.kind === "attempt.failed") return { outcome: entry.lost ? "lost" : "failed", error: journal.value(entry.seq) };
+function attemptEnd(
+  shown: (seq: number) => Encoded,
+  step: StepState,
+  entry: Recorded<StepEntry>,
+): { outcome: AttemptRecord["outcome"]; error: Encoded | null } | null {
+  if (entry.kind === "attempt.failed") return { outcome: entry.lost ? "lost" : "failed", error: shown(entry.seq) };
   if (entry.kind === "attempt.completed") return { outcome: "completed", error: null };
   if (entry.kind === "step.completed" && step.wait === null) return { outcome: "completed", error: null };
-  if (entry.kind === "step.failed") return { outcome: "failed", error: journal.value(entry.seq) };
+  if (entry.kind === "step.failed") return { outcome: "failed", error: shown(entry.seq) };
   return null;
 }

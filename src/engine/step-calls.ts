@@ -6,7 +6,16 @@ import { type RetryOptions, retryPolicy } from "#core/retry-policy.ts";
 import { encode } from "#core/value.ts";
 import type { AnyAutomation, AttemptContext } from "#sdk/automation.ts";
 import type { Log } from "#sdk/log.ts";
-import { type CallbackOptions, type CallbackRequest, callbackVerification, type DoOptions, type EventOptions, type RunOptions, type Step, type WaitResult } from "#sdk/step.ts";
+import {
+  type CallbackOptions,
+  type CallbackRequest,
+  callbackVerification,
+  type DoOptions,
+  type EventOptions,
+  type RunOptions,
+  type Step,
+  type WaitResult,
+} from "#sdk/step.ts";
 import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./pass.ts";
 import type { Random } from "./ports.ts";
 
@@ -56,7 +65,7 @@ function callRun(host: StepHost, automation: AnyAutomation, call: { readonly inp
   const { options } = automation;
   const overrides = call.options;
   const dispatch = overrides.dispatch ?? options.dispatch ?? "inline";
-  const attempts = { retries: overrides.retries ?? options.retries, timeout: overrides.timeout ?? options.timeout };
+  const attempts = { retries: overrides.retries ?? options.retries, timeout: overrides.timeout ?? options.timeout, redact: options.redact };
   return host.call({
     ...plainCall(overrides.name ?? automation.name),
     kind: "run",
@@ -71,7 +80,7 @@ function callSleep(host: StepHost, name: string, wakeAt: (now: number) => number
   return host.call({
     ...plainCall(name),
     kind: "sleep",
-    begin: { type: "started", fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, value: null }) },
+    begin: { type: "started", fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, redact: [], value: null }) },
     result: () => undefined,
   });
 }
@@ -86,7 +95,11 @@ function callEvent(host: StepHost, name: string, options: EventOptions<unknown>)
   });
 }
 
-function callCallback(host: StepHost, name: string, call: { readonly options: CallbackOptions<unknown>; readonly request: CallbackRequest | undefined }): Promise<unknown> {
+function callCallback(
+  host: StepHost,
+  name: string,
+  call: { readonly options: CallbackOptions<unknown>; readonly request: CallbackRequest | undefined },
+): Promise<unknown> {
   const { options, request } = call;
   const wait: WaitSpec = { for: "callback", verify: callbackVerification(options.verify), hasSchema: options.schema !== undefined };
   const policy = request ? retryPolicy(options.retries, options.attemptTimeout) : null;
@@ -123,15 +136,21 @@ function attemptContext(host: StepHost, args: AttemptArguments): AttemptContext 
   };
 }
 
-function attemptFields(dispatch: "inline" | "queue", options: { readonly retries?: RetryOptions | undefined; readonly timeout?: Duration | undefined }, value: string | null): StartFields {
+interface AttemptFieldOptions {
+  readonly retries?: RetryOptions | undefined;
+  readonly timeout?: Duration | undefined;
+  readonly redact?: readonly string[] | undefined;
+}
+
+function attemptFields(dispatch: "inline" | "queue", options: AttemptFieldOptions, value: string | null): StartFields {
   const policy = retryPolicy(options.retries, options.timeout);
   const longest = limits.dispatchedAttemptMs;
   const bounded = dispatch === "queue" ? { ...policy, timeoutMs: Math.min(policy.timeoutMs ?? longest, longest) } : policy;
-  return { dispatch, policy: bounded, wakeAt: null, wait: null, value };
+  return { dispatch, policy: bounded, wakeAt: null, wait: null, redact: options.redact ?? [], value };
 }
 
-function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | "value"> {
-  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, value: null };
+function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | "redact" | "value"> {
+  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, redact: [], value: null };
 }
 
 /** @throws Fault `invalid_input` with one line per issue. */

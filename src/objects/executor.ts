@@ -1,8 +1,8 @@
 import { type AttemptOutcome, type Claim, StepMessage } from "#core/command.ts";
 import { Fault } from "#core/fault.ts";
 import { decode, encode, encodeError } from "#core/value.ts";
-import { verdictOf } from "#sdk/errors.ts";
 import type { Clock } from "#engine/ports.ts";
+import { verdictOf } from "#sdk/errors.ts";
 import type { Registry } from "#sdk/registry.ts";
 import { consoleLog } from "./console-log.ts";
 import type { RunHandle } from "./runs.ts";
@@ -58,7 +58,10 @@ async function execute(step: StepMessage, options: ExecutorOptions): Promise<voi
 }
 
 /** Renews the lease a few times per lease. When the run has no use for the attempt any more, its signal aborts. */
-function renewWhileRunning(run: RunHandle, attempt: { readonly step: StepMessage; readonly leaseMs: number; readonly controller: AbortController }): () => void {
+function renewWhileRunning(
+  run: RunHandle,
+  attempt: { readonly step: StepMessage; readonly leaseMs: number; readonly controller: AbortController },
+): () => void {
   const timer = setInterval(() => {
     run.renew(attempt.step).then(
       (wanted) => {
@@ -74,11 +77,15 @@ function renewWhileRunning(run: RunHandle, attempt: { readonly step: StepMessage
 
 type Granted = Extract<Claim, { granted: true }>;
 
-async function runAutomation(claim: Granted, attempt: { readonly step: StepMessage; readonly options: ExecutorOptions; readonly controller: AbortController }): Promise<AttemptOutcome> {
+async function runAutomation(
+  claim: Granted,
+  attempt: { readonly step: StepMessage; readonly options: ExecutorOptions; readonly controller: AbortController },
+): Promise<AttemptOutcome> {
   const { step, options, controller } = attempt;
   const automation = options.registry.automation(claim.automation);
   try {
-    if (!automation) throw new Fault("automation_not_found", `The automation ${claim.automation} is not registered, so the queue can't run it. Add it to \`automations\`.`);
+    if (!automation)
+      throw new Fault("automation_not_found", `The automation ${claim.automation} is not registered, so the queue can't run it. Add it to \`automations\`.`);
     const context = {
       input: decode(claim.input),
       attempt: step.attempt,

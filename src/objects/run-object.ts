@@ -1,12 +1,25 @@
 import { DurableObject } from "cloudflare:workers";
-import type { Answer, FaultRecord } from "#core/fault.ts";
-import type { AttemptOutcome, AttemptRef, CallbackTerms, CancelCommand, Claim, EventAccepted, EventCommand, RunDetail, Settled, StartCommand, Started, StepRecord } from "#core/command.ts";
+import type {
+  AttemptOutcome,
+  AttemptRef,
+  CallbackTerms,
+  CancelCommand,
+  Claim,
+  EventAccepted,
+  EventCommand,
+  RunDetail,
+  Settled,
+  StartCommand,
+  Started,
+  StepRecord,
+} from "#core/command.ts";
 import type { Recorded } from "#core/entry.ts";
-import { Fault, faultCodeOf } from "#core/fault.ts";
+import type { Answer, FaultRecord } from "#core/fault.ts";
+import { type Fault, faultCodeOf } from "#core/fault.ts";
 import type { RunSummary } from "#core/run.ts";
-import { type Clock, type EnginePorts, type EngineSettings, defaultSettings } from "#engine/ports.ts";
+import { type Clock, defaultSettings, type EnginePorts, type EngineSettings } from "#engine/ports.ts";
 import { RunEngine } from "#engine/run-engine.ts";
-import { runDetail, runStep, runSteps } from "#engine/run-history.ts";
+import { runDetail, runJournal, runStep, runSteps } from "#engine/run-history.ts";
 import type { Registry } from "#sdk/registry.ts";
 import { callbackMint } from "./callback-token.ts";
 import { consoleLog } from "./console-log.ts";
@@ -117,7 +130,7 @@ export function runObjectClass(options: RunObjectOptions) {
     detail(waitMs: number): Promise<Answer<RunDetail>> {
       return this.#answer(async (engine) => {
         if (engine.exists && waitMs > 0) await this.#host(engine, waitMs);
-        return runDetail(this.#source(engine), engine.summary);
+        return runDetail(this.#source(engine), () => engine.summary);
       });
     }
 
@@ -130,10 +143,7 @@ export function runObjectClass(options: RunObjectOptions) {
     }
 
     journal(after: number, limit: number): Promise<Answer<readonly Recorded[]>> {
-      return this.#answer((engine) => {
-        if (!engine.exists) throw new Fault("run_not_found");
-        return this.#source(engine).journal.page(after, limit);
-      });
+      return this.#answer((engine) => runJournal(this.#source(engine), after, limit));
     }
 
     override async alarm(): Promise<void> {

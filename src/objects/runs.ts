@@ -1,7 +1,20 @@
+import type {
+  AttemptOutcome,
+  AttemptRef,
+  CallbackTerms,
+  CancelCommand,
+  Claim,
+  EventAccepted,
+  EventCommand,
+  RunDetail,
+  Settled,
+  StartCommand,
+  Started,
+  StepRecord,
+} from "#core/command.ts";
+import type { Recorded } from "#core/entry.ts";
 import type { Answer } from "#core/fault.ts";
 import { Fault } from "#core/fault.ts";
-import type { AttemptOutcome, AttemptRef, CallbackTerms, CancelCommand, Claim, EventAccepted, EventCommand, RunDetail, Settled, StartCommand, Started, StepRecord } from "#core/command.ts";
-import type { Recorded } from "#core/entry.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { runObjectClass } from "./run-object.ts";
 
@@ -29,7 +42,8 @@ export interface RunHandle {
 
 /** The object of a run is found by its name alone, so nothing maps ids to objects, and nothing can lose the mapping. */
 export function runHandle(runs: RunNamespace, namespace: string, runId: string): RunHandle {
-  const call = <T>(ask: (stub: DurableObjectStub<RunObject>) => Promise<Answer<T>>): Promise<T> => callWithRetry(() => ask(runs.getByName(`${namespace}:${runId}`)));
+  const call = <T>(ask: (stub: DurableObjectStub<RunObject>) => Promise<Answer<T>>): Promise<T> =>
+    callWithRetry(() => ask(runs.getByName(`${namespace}:${runId}`)));
   return {
     start: (command, waitMs) => call((stub) => stub.start(command, waitMs) as Promise<Answer<Started>>),
     sendEvent: (command) => call((stub) => stub.sendEvent(command) as Promise<Answer<EventAccepted>>),

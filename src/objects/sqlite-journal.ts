@@ -65,7 +65,11 @@ export class SqliteJournal implements Journal {
   page(after: number, limit: number): Recorded[] {
     if (!this.#hasSchema) return [];
     return this.#sql
-      .exec<Row>("SELECT seq, at, kind, body, (value IS NOT NULL OR chunks IS NOT NULL) AS has_value, value FROM journal WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
+      .exec<Row>(
+        "SELECT seq, at, kind, body, (value IS NOT NULL OR chunks IS NOT NULL) AS has_value, value FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
+        after,
+        limit,
+      )
       .toArray()
       .map((row) => entryOf({ ...row, value: row.has_value && row.value === null ? this.value(row.seq) : row.value }));
   }

@@ -29,6 +29,8 @@ export interface AutomationOptions<Input, Output> {
    * consumer, so that a long action does not hold the run object.
    */
   readonly dispatch?: "inline" | "queue";
+  /** Names of properties that are hidden, at any depth, wherever a run that calls it is shown. */
+  readonly redact?: readonly string[];
   readonly run: (context: AttemptContext & { readonly input: Input }) => Output | Promise<Output>;
 }
 

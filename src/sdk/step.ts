@@ -14,6 +14,8 @@ export interface AttemptOptions {
 }
 
 export interface DoOptions<Input> extends AttemptOptions {
+  /** Names of properties that are hidden, at any depth, wherever the run is shown. */
+  readonly redact?: readonly string[];
   /** Recorded with the step and handed to the function, the same at every attempt. */
   readonly input?: Input;
 }
@@ -97,7 +99,11 @@ export interface Step {
    * @example const account = await step.do("provision", { timeout: "30s" }, ({ idempotencyKey }) => provision(id, idempotencyKey));
    */
   do<Output>(name: string, action: (context: AttemptContext & { readonly input: undefined }) => Output | Promise<Output>): Promise<Output>;
-  do<Output, Input = undefined>(name: string, options: DoOptions<Input>, action: (context: AttemptContext & { readonly input: Input }) => Output | Promise<Output>): Promise<Output>;
+  do<Output, Input = undefined>(
+    name: string,
+    options: DoOptions<Input>,
+    action: (context: AttemptContext & { readonly input: Input }) => Output | Promise<Output>,
+  ): Promise<Output>;
 
   /** Runs an automation as a step, under its name or `options.name`. Otherwise as `do`. @throws Fault `invalid_input` when the input does not fit its schema. */
   run<Input, Output>(automation: Automation<Input, Output>, input: Input, options?: RunOptions): Promise<Output>;

@@ -10,7 +10,9 @@ import { World } from "./world.ts";
 type Program = (world: () => World) => { workflow: AnyWorkflow; automations?: ReturnType<typeof queued>[]; atTurn?: (world: World) => void };
 
 const act = (world: () => World, step: Step, name: string, answer: (attempt: number) => unknown = () => name) =>
-  step.do(name, { retries: { limit: 3, delay: "1s", jitter: 0 } }, ({ idempotencyKey, attempt }) => world().effect(name, idempotencyKey, () => answer(attempt)));
+  step.do(name, { retries: { limit: 3, delay: "1s", jitter: 0 } }, ({ idempotencyKey, attempt }) =>
+    world().effect(name, idempotencyKey, () => answer(attempt)),
+  );
 
 function queued(world: () => World, name: string) {
   return automation({ name, dispatch: "queue", input: undefined as never, run: ({ idempotencyKey }) => world().effect(name, idempotencyKey, () => name) });
@@ -90,7 +92,13 @@ const programs: Record<string, Program> = {
     const send = queued(world, "send");
     const bill = queued(world, "bill");
     return {
-      workflow: workflow({ name: "p", run: async ({ step }) => [await Promise.all([step.run(send, undefined), step.run(bill, undefined), act(world, step, "inline")]), await step.run(send, undefined)] }),
+      workflow: workflow({
+        name: "p",
+        run: async ({ step }) => [
+          await Promise.all([step.run(send, undefined), step.run(bill, undefined), act(world, step, "inline")]),
+          await step.run(send, undefined),
+        ],
+      }),
       automations: [send, bill],
     };
   },
@@ -151,7 +159,9 @@ describe.each(Object.entries(programs))("%s", (_title, program) => {
       for (const entry of world.run.journal.page(0, 1000)) if (entry.kind === "step.completed") ends.set(entry.key, entry.seq);
       for (const effect of world.effects) {
         const key = effect.idempotencyKey.split("/")[2] ?? "";
-        expect(effect.atSeq, `effect ${effect.key} after its step was recorded, crash after turn ${turn}`).toBeLessThan(ends.get(decodeURIComponent(key)) ?? Number.POSITIVE_INFINITY);
+        expect(effect.atSeq, `effect ${effect.key} after its step was recorded, crash after turn ${turn}`).toBeLessThan(
+          ends.get(decodeURIComponent(key)) ?? Number.POSITIVE_INFINITY,
+        );
       }
     }
   });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { encode, decode } from "#core/value.ts";
+import { decode, encode } from "#core/value.ts";
 import { ManualClock, MemoryRun } from "#engine/memory.ts";
 import { createRegistry } from "#sdk/registry.ts";
 import { type AnyWorkflow, workflow } from "#sdk/workflow.ts";
@@ -31,7 +31,14 @@ test("a run of three steps records each once and completes", async () => {
   expect(calls).toEqual(["a", "b", "c"]);
   expect(decode(run.journal.value(run.engine.state.lastSeq))).toEqual({ total: 3, at: new Date(5) });
   expect(run.journal.page(0, 100).map((entry) => entry.kind)).toEqual([
-    "run.created", "step.started", "step.completed", "step.started", "step.completed", "step.started", "step.completed", "run.ended",
+    "run.created",
+    "step.started",
+    "step.completed",
+    "step.started",
+    "step.completed",
+    "step.started",
+    "step.completed",
+    "run.ended",
   ]);
 });
 

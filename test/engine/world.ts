@@ -1,9 +1,9 @@
 import type { StepMessage } from "#core/command.ts";
 import { decode, encode, encodeError } from "#core/value.ts";
 import { ManualClock, MemoryRun, seededRandom } from "#engine/memory.ts";
-import { createRegistry } from "#sdk/registry.ts";
-import { verdictOf } from "#sdk/errors.ts";
 import type { AnyAutomation } from "#sdk/automation.ts";
+import { verdictOf } from "#sdk/errors.ts";
+import { createRegistry } from "#sdk/registry.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 
 /** One effect that reached the outside world. */
@@ -59,7 +59,17 @@ export class World {
   }
 
   start(workflow: string, input: unknown = null): void {
-    this.run.engine.start({ namespace: "default", runId: "r1", workflow, version: null, input: encode(input), attributes: {}, delayMs: 0, trigger: "api", origin: "http://segno.test" });
+    this.run.engine.start({
+      namespace: "default",
+      runId: "r1",
+      workflow,
+      version: null,
+      input: encode(input),
+      attributes: {},
+      delayMs: 0,
+      trigger: "api",
+      origin: "http://segno.test",
+    });
   }
 
   get status(): string {
@@ -108,12 +118,22 @@ export class World {
     const claim = this.run.engine.claim(message);
     if (!claim.granted) return;
     const automation = this.#registry.automation(claim.automation);
-    const context = { input: decode(claim.input), attempt: message.attempt, idempotencyKey: claim.idempotencyKey, signal: new AbortController().signal, log: { info() {}, warn() {}, error() {} } };
+    const context = {
+      input: decode(claim.input),
+      attempt: message.attempt,
+      idempotencyKey: claim.idempotencyKey,
+      signal: new AbortController().signal,
+      log: { info() {}, warn() {}, error() {} },
+    };
     try {
       const value = await automation?.options.run(context);
       this.run.engine.settle(message, { ok: true, value: encode(value) });
     } catch (error) {
-      this.run.engine.settle(message, { ok: false, error: encodeError(error), ...verdictOf(error, message.attempt, this.clock.now(), automation?.options.retryIf) });
+      this.run.engine.settle(message, {
+        ok: false,
+        error: encodeError(error),
+        ...verdictOf(error, message.attempt, this.clock.now(), automation?.options.retryIf),
+      });
     }
   }
 }

@@ -24,5 +24,9 @@ test("a run in its object completes and its steps are there", async () => {
   const detail = await run.detail(0);
   expect(decode(detail.output ?? "")).toBe(3);
   const steps = await run.steps(0, 100);
-  expect(steps.map((step) => [step.key, step.status, step.attempts.length])).toEqual([["a", "completed", 1], ["b", "completed", 1], ["c", "completed", 1]]);
+  expect(steps.map((step) => [step.key, step.status, step.attempts.length])).toEqual([
+    ["a", "completed", 1],
+    ["b", "completed", 1],
+    ["c", "completed", 1],
+  ]);
 });

@@ -1,0 +1,109 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
+
+/** A Worker of this directory on a local workerd, with storage on disk, reached on its direct socket: the proxy of `wrangler dev` would cost more than what is measured. */
+
+export interface LocalOptions {
+  /** The Worker, beside this file. */
+  readonly worker: string;
+  /** Where its storage lies. A second start on the same directory finds all of it. */
+  readonly directory: string;
+  /** Binding name → class name. */
+  readonly objects: Readonly<Record<string, string>>;
+  readonly variables?: Readonly<Record<string, string>>;
+  /** Called each time that workerd answers again after its process was killed. */
+  readonly restarted?: () => void;
+  /** Each line that the Worker or workerd prints. Default: dropped. */
+  readonly line?: (text: string) => void;
+}
+
+export interface LocalWorker {
+  readonly url: URL;
+  /** The process id of workerd as of now; null while there is none. */
+  pid(): number | null;
+  stop(): Promise<void>;
+}
+
+export async function startLocal(options: LocalOptions): Promise<LocalWorker> {
+  const local = new Miniflare(convertV4MiniflareOptions(await localOptions(options)));
+  await local.ready;
+  const index = await local.getD1Database("INDEX");
+  await migrate(index);
+  const url = await local.unsafeGetDirectURL("bench");
+  return { url, pid: workerdPid, stop: () => local.dispose() };
+}
+
+async function localOptions(options: LocalOptions) {
+  return {
+    log: new NoOpLog(),
+    handleStructuredLogs: ({ message }: { message: string }) => options.line?.(message),
+    unsafeHandleRuntimeRestart: () => options.restarted?.(),
+    resourcePersistencePath: options.directory,
+    workers: [
+      {
+        name: "bench",
+        modules: [{ type: "ESModule" as const, path: "worker.js", contents: await bundle(options.worker) }],
+        compatibilityDate: "2026-08-15",
+        bindings: { SEGNO_ENV: "development", SEGNO_API_KEY: apiKey, SEGNO_SECRET: "segno-dev-secret-not-for-production", ...options.variables },
+        durableObjects: Object.fromEntries(Object.entries(options.objects).map(([name, className]) => [name, { className, useSQLite: true }])),
+        d1Databases: { INDEX: "index" },
+        queueProducers: { STEPS: { queueName: "segno-steps" }, SUMMARIES: { queueName: "segno-summaries" } },
+        queueConsumers: {
+          "segno-steps": { maxBatchSize: 10, maxBatchTimeout: 0, maxRetries: 3, deadLetterQueue: "segno-steps-dead" },
+          "segno-steps-dead": { maxBatchSize: 10, maxBatchTimeout: 0 },
+          "segno-summaries": { maxBatchSize: 100, maxBatchTimeout: 0, maxRetries: 10 },
+        },
+        unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+      },
+    ],
+  };
+}
+
+export const apiKey = "segno-dev-key";
+
+const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
+
+async function bundle(worker: string): Promise<string> {
+  const { outputFiles } = await build({
+    entryPoints: [here(worker)],
+    absWorkingDir: here(".."),
+    bundle: true,
+    write: false,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+  });
+  const text = outputFiles[0]?.text;
+  if (text === undefined) throw new Error(`esbuild made nothing of ${worker}.`);
+  return text;
+}
+
+/** The index is as the repository's migrations make it. On storage that has it already there is nothing to do. */
+async function migrate(index: { exec(sql: string): Promise<unknown>; prepare(sql: string): { all(): Promise<{ results: unknown[] }> } }): Promise<void> {
+  const { results } = await index.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'runs'").all();
+  if (results.length > 0) return;
+  const directory = here("../migrations/");
+  for (const file of readdirSync(directory).sort()) {
+    const withoutComments = readFileSync(`${directory}${file}`, "utf8").replaceAll(/--.*$/gm, "");
+    for (const statement of withoutComments.split(";")) {
+      if (statement.trim() !== "") await index.exec(statement.replaceAll(/\s+/g, " ").trim());
+    }
+  }
+}
+
+/** workerd is the one child of this process that carries its name; Miniflare does not tell its id. */
+function workerdPid(): number | null {
+  for (const entry of readdirSync("/proc")) {
+    if (!/^\d+$/.test(entry)) continue;
+    try {
+      const [, name, parent] = /\((.*)\) \S (\d+)/.exec(readFileSync(`/proc/${entry}/stat`, "utf8")) ?? [];
+      if (name?.startsWith("workerd") && Number(parent) === process.pid) return Number(entry);
+    } catch {
+      // That process ended while we were looking.
+    }
+  }
+  return null;
+}

@@ -1,0 +1,206 @@
+import { z } from "@hono/zod-openapi";
+import { faultCodes } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
+import { runStatuses } from "#core/run.ts";
+import { valueForms } from "./values.ts";
+
+/** The nouns of the HTTP surface as JSON. From these schemas come the checks of what is sent, the types of what is answered, and /openapi.json. */
+
+const Time = z.iso.datetime().openapi({ description: "ISO 8601, UTC." });
+
+const Value = z.unknown().openapi({
+  description: "A recorded value: JSON, in which dates are ISO 8601 texts; its devalue text with `Accept-Values: devalue`.",
+});
+
+/** What goes wrong: RFC 9457. Further members depend on the code. */
+export const Problem = z
+  .looseObject({
+    type: z.string().openapi({ example: "urn:segno:problem:run_not_found" }),
+    title: z.string(),
+    status: z.number(),
+    code: z.enum(Object.keys(faultCodes)),
+    detail: z.string(),
+    instance: z.string(),
+  })
+  .openapi("Problem");
+
+const Reason = z
+  .object({
+    code: z.string().openapi({ description: "A stable word for why the run is where it is." }),
+    message: z.string(),
+    step: z.string().nullable(),
+    until: Time.nullable().openapi({ description: "When the run goes on by itself; null: something else must happen first." }),
+  })
+  .openapi("Reason");
+
+const ErrorSummary = z.object({ name: z.string(), message: z.string(), code: z.string().nullable() }).openapi("ErrorSummary");
+
+/** A run at a glance. */
+export const RunView = z
+  .object({
+    namespace: z.string(),
+    id: z.string(),
+    workflow: z.string(),
+    version: z.string(),
+    status: z.enum(runStatuses),
+    reason: Reason.nullable(),
+    step: z.string().nullable().openapi({ description: "The key of the step the run is at, or failed at." }),
+    attributes: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])),
+    trigger: z.string(),
+    createdAt: Time,
+    updatedAt: Time,
+    endedAt: Time.nullable(),
+    nextWakeAt: Time.nullable(),
+    error: ErrorSummary.nullable().openapi({ description: "Null unless failed." }),
+  })
+  .openapi("Run");
+
+/** A run with what it took and what it made. */
+export const RunDetailView = RunView.extend({
+  input: Value,
+  output: Value.openapi({ description: "Null unless completed." }),
+  error: Value.openapi({ description: "Null unless failed. In JSON an object with at least name, message and code, and the error's own properties." }),
+}).openapi("RunDetail");
+
+const AttemptView = z
+  .object({
+    attempt: z.number(),
+    startedAt: Time,
+    endedAt: Time.nullable(),
+    outcome: z.enum(["completed", "failed", "lost", "cancelled"]).nullable().openapi({ description: "Null while it is under way." }),
+    error: Value,
+  })
+  .openapi("Attempt");
+
+/** A step with its attempts. */
+export const StepView = z
+  .object({
+    key: z.string(),
+    name: z.string(),
+    kind: z.string(),
+    status: z.string(),
+    automation: z.string().nullable(),
+    startedAt: Time,
+    endedAt: Time.nullable(),
+    wakeAt: Time.nullable(),
+    outcome: z.enum(["arrived", "timeout"]).nullable().openapi({ description: "How a wait ended." }),
+    idempotencyKey: z.string(),
+    input: Value,
+    output: Value,
+    error: Value,
+    attempts: z.array(AttemptView),
+    callbackUrl: z.string().nullable().openapi({ description: "The address that an open callback waits to be called at." }),
+    seq: z.number(),
+  })
+  .openapi("Step");
+
+/** A journal entry. Its other members depend on its kind. */
+export const EntryView = z.looseObject({ seq: z.number(), at: Time, kind: z.string(), value: Value }).openapi("Entry");
+
+const VersionView = z.object({
+  version: z.string(),
+  input: z
+    .record(z.string(), z.unknown())
+    .nullable()
+    .openapi({ description: "JSON Schema of the input; null where anything goes, or where JSON Schema can't say it." }),
+});
+
+/** A workflow with its deployed versions, newest first. */
+export const WorkflowView = z.object({ name: z.string(), versions: z.array(VersionView) }).openapi("Workflow");
+
+const nextCursor = z.string().nullable().openapi({ description: "Null on the last page." });
+
+export const RunPageView = z.object({ runs: z.array(RunView), nextCursor }).openapi("RunPage");
+export const StepPageView = z.object({ steps: z.array(StepView), nextCursor }).openapi("StepPage");
+export const EntryPageView = z.object({ entries: z.array(EntryView), nextCursor }).openapi("EntryPage");
+export const EventAnswer = z
+  .object({
+    duplicate: z.boolean().openapi({ description: "An event of this id had arrived before; nothing was changed." }),
+    step: z.string().nullable().openapi({ description: "The key of the step that took it; null: it is kept for a wait to come." }),
+  })
+  .openapi("EventAnswer");
+
+const duration = { description: 'Milliseconds, or a text such as "30s", "15m", "3d".' };
+
+export const StartBody = z
+  .strictObject({
+    input: z.unknown().optional(),
+    id: z.string().optional().openapi({ description: "The id of the run. A second start with the same id and input answers with the first run." }),
+    version: z.string().min(1).max(limits.nameLength).optional().openapi({ description: "Default: the newest." }),
+    attributes: z
+      .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+      .optional()
+      .openapi({ description: "Searchable values, beside those that the workflow derives from its input. These win." }),
+    delay: z.union([z.string(), z.number()]).optional().openapi(duration),
+  })
+  .openapi("Start");
+
+export const EventBody = z
+  .strictObject({
+    payload: z.unknown().optional(),
+    key: z.string().min(1).max(limits.nameLength).optional().openapi({ description: "Taken only by waits for this key, and by those for any." }),
+    id: z.string().min(1).max(limits.nameLength).optional().openapi({ description: "An event of this id counts once in the run." }),
+  })
+  .openapi("Event");
+
+export const EndBody = z.strictObject({ reason: z.string().max(limits.attributeTextLength).optional() }).openapi("End");
+
+export const WaitQuery = z.strictObject({
+  wait: z
+    .string()
+    .optional()
+    .openapi({ description: `Answer when the run has ended, or after this time. ${duration.description} At most ${limits.requestWaitMs} ms.`, example: "10s" }),
+});
+
+const wholeNumber = z.string().regex(/^\d{1,15}$/, "It must be a whole number.");
+
+export const PageQuery = z.strictObject({
+  after: wholeNumber.optional().openapi({ description: "`nextCursor` of the page before." }),
+  limit: wholeNumber
+    .transform(Number)
+    .pipe(z.number().min(1).max(limits.pageSize, `It must be at most ${limits.pageSize}.`))
+    .optional()
+    .openapi({ type: "integer", minimum: 1, maximum: limits.pageSize, default: 50 }),
+});
+
+const idempotencyKey = z
+  .string()
+  .min(1)
+  .max(255)
+  .optional()
+  .openapi({ description: "Requests with the same key do the same thing once. Not together with `id`." });
+
+const acceptValues = z
+  .enum(valueForms)
+  .optional()
+  .openapi({ description: "`devalue`: recorded values are answered as devalue texts, which keep Date, Map, Set, BigInt and Error. Default: JSON." });
+
+const contentValues = z
+  .enum(valueForms)
+  .optional()
+  .openapi({ description: "`devalue`: the value in the body (`input`, `payload`) is a devalue text. Default: JSON." });
+
+export const ReadHeaders = z.object({ "accept-values": acceptValues });
+export const StartHeaders = z.object({ "idempotency-key": idempotencyKey, "accept-values": acceptValues, "content-values": contentValues });
+export const EventHeaders = z.object({ "idempotency-key": idempotencyKey, "content-values": contentValues });
+
+export const RunParams = z.object({ id: z.string() });
+export const StepParams = z.object({ id: z.string(), key: z.string() });
+export const EventParams = z.object({ id: z.string(), name: z.string() });
+export const WorkflowParams = z.object({ name: z.string() });
+
+/** What every route answers when it can't do what it was asked. */
+export const problemAnswer = {
+  description: "Nothing was changed. `code` tells why.",
+  content: { "application/problem+json": { schema: Problem } },
+};
+
+/** An answer in JSON. */
+export function jsonAnswer<Schema extends z.ZodType>(description: string, schema: Schema) {
+  return { description, content: { "application/json": { schema } } };
+}
+
+/** A body in JSON; none counts as `{}`. */
+export function jsonRequest<Schema extends z.ZodType>(schema: Schema) {
+  return { required: true, content: { "application/json": { schema } } };
+}

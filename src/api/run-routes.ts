@@ -1,0 +1,162 @@
+import { createRoute } from "@hono/zod-openapi";
+import { checkRunId } from "#core/run.ts";
+import { parseRunQuery } from "#visibility/query.ts";
+import { type Api, runOf } from "./api-context.ts";
+import {
+  EndBody,
+  EntryPageView,
+  jsonAnswer,
+  jsonRequest,
+  PageQuery,
+  problemAnswer,
+  ReadHeaders,
+  RunDetailView,
+  RunPageView,
+  RunParams,
+  RunView,
+  StepPageView,
+  StepParams,
+  StepView,
+  WaitQuery,
+} from "./contract.ts";
+import { requestWaitMs } from "./duration-field.ts";
+import { jsonBody } from "./request-body.ts";
+import { presentDetail, presentEntry, presentRun, presentStep } from "./run-view.ts";
+
+const defaultPage = 50;
+
+const listRoute = createRoute({
+  method: "get",
+  path: "/v1/runs",
+  tags: ["runs"],
+  summary: "Find runs",
+  description: "From the index, which follows the runs by a moment. Filters: see the parameters of `RunQuery` in the documentation; all of them must hold.",
+  responses: { 200: jsonAnswer("A page of runs.", RunPageView), default: problemAnswer },
+});
+
+const getRoute = createRoute({
+  method: "get",
+  path: "/v1/runs/{id}",
+  tags: ["runs"],
+  summary: "Read a run, or wait for its end",
+  request: { params: RunParams, query: WaitQuery, headers: ReadHeaders },
+  responses: { 200: jsonAnswer("The run as it stands.", RunDetailView), default: problemAnswer },
+});
+
+const stepsRoute = createRoute({
+  method: "get",
+  path: "/v1/runs/{id}/steps",
+  tags: ["runs"],
+  summary: "List a run's steps in the order in which they began",
+  request: { params: RunParams, query: PageQuery, headers: ReadHeaders },
+  responses: { 200: jsonAnswer("A page of steps.", StepPageView), default: problemAnswer },
+});
+
+const stepRoute = createRoute({
+  method: "get",
+  path: "/v1/runs/{id}/steps/{key}",
+  tags: ["runs"],
+  summary: "Read a step",
+  request: { params: StepParams, headers: ReadHeaders },
+  responses: { 200: jsonAnswer("The step.", StepView), default: problemAnswer },
+});
+
+const journalRoute = createRoute({
+  method: "get",
+  path: "/v1/runs/{id}/journal",
+  tags: ["runs"],
+  summary: "Read a run's journal",
+  request: { params: RunParams, query: PageQuery, headers: ReadHeaders },
+  responses: { 200: jsonAnswer("A page of entries.", EntryPageView), default: problemAnswer },
+});
+
+const cancelRoute = createRoute({
+  method: "post",
+  path: "/v1/runs/{id}/cancel",
+  tags: ["runs"],
+  summary: "Ask a run to stop",
+  description: "What is open rejects with `cancelled`, and the workflow may clean up. A repeat changes nothing.",
+  middleware: jsonBody,
+  request: { params: RunParams, body: jsonRequest(EndBody) },
+  responses: { 200: jsonAnswer("The run as it stands.", RunView), default: problemAnswer },
+});
+
+const terminateRoute = createRoute({
+  method: "post",
+  path: "/v1/runs/{id}/terminate",
+  tags: ["runs"],
+  summary: "End a run at once",
+  description: "Nothing cleans up. A repeat changes nothing.",
+  middleware: jsonBody,
+  request: { params: RunParams, body: jsonRequest(EndBody) },
+  responses: { 200: jsonAnswer("The run as it stands.", RunView), default: problemAnswer },
+});
+
+/** The routes of runs that exist. */
+export function addRunRoutes(api: Api): void {
+  addReadRoutes(api);
+  addPageRoutes(api);
+
+  api.openapi(cancelRoute, async (context) => {
+    const { id } = context.req.valid("param");
+    checkRunId(id);
+    const run = await runOf(context, id).cancel({ actor: `api:${context.var.namespace}`, reason: context.req.valid("json").reason ?? null });
+    return context.json(presentRun(run), 200);
+  });
+
+  api.openapi(terminateRoute, async (context) => {
+    const { id } = context.req.valid("param");
+    checkRunId(id);
+    const run = await runOf(context, id).terminate({ actor: `api:${context.var.namespace}`, reason: context.req.valid("json").reason ?? null });
+    return context.json(presentRun(run), 200);
+  });
+}
+
+function addReadRoutes(api: Api): void {
+  api.openapi(listRoute, async (context) => {
+    const query = parseRunQuery(new URL(context.req.url).searchParams, context.var.namespace);
+    const { runs, nextCursor } = await context.var.ports.search(query);
+    return context.json({ runs: runs.map(presentRun), nextCursor }, 200);
+  });
+
+  api.openapi(getRoute, async (context) => {
+    const { id } = context.req.valid("param");
+    checkRunId(id);
+    const detail = await runOf(context, id).detail(requestWaitMs(context.req.valid("query").wait));
+    return context.json(presentDetail(detail, context.req.valid("header")["accept-values"] ?? "json"), 200);
+  });
+
+  api.openapi(stepRoute, async (context) => {
+    const { id, key } = context.req.valid("param");
+    checkRunId(id);
+    const step = await runOf(context, id).step(key);
+    return context.json(presentStep(step, context.req.valid("header")["accept-values"] ?? "json"), 200);
+  });
+}
+
+function addPageRoutes(api: Api): void {
+  api.openapi(stepsRoute, async (context) => {
+    const { id } = context.req.valid("param");
+    checkRunId(id);
+    const form = context.req.valid("header")["accept-values"] ?? "json";
+    const { after, limit = defaultPage } = context.req.valid("query");
+    const page = pageOf(await runOf(context, id).steps(Number(after ?? 0), limit + 1), limit);
+    return context.json({ steps: page.items.map((step) => presentStep(step, form)), nextCursor: page.nextCursor }, 200);
+  });
+
+  api.openapi(journalRoute, async (context) => {
+    const { id } = context.req.valid("param");
+    checkRunId(id);
+    const form = context.req.valid("header")["accept-values"] ?? "json";
+    const { after, limit = defaultPage } = context.req.valid("query");
+    const page = pageOf(await runOf(context, id).journal(Number(after ?? 0), limit + 1), limit);
+    return context.json({ entries: page.items.map((entry) => presentEntry(entry, form)), nextCursor: page.nextCursor }, 200);
+  });
+}
+
+/** Of one item more than asked for, which tells whether there is a next page. */
+function pageOf<T extends { readonly seq: number }>(found: readonly T[], limit: number): { readonly items: readonly T[]; readonly nextCursor: string | null } {
+  const items = found.slice(0, limit);
+  const last = items.at(-1);
+  return { items, nextCursor: found.length > limit && last ? String(last.seq) : null };
+}
