@@ -1,6 +1,6 @@
 import { createRoute } from "@hono/zod-openapi";
 import { checkRunId } from "#core/run.ts";
-import { parseRunQuery } from "#visibility/query.ts";
+import { parseRunQuery, RunQueryParameters } from "#visibility/query.ts";
 import { type Api, runOf } from "./api-context.ts";
 import {
   EndBody,
@@ -30,7 +30,9 @@ const listRoute = createRoute({
   path: "/v1/runs",
   tags: ["runs"],
   summary: "Find runs",
-  description: "From the index, which follows the runs by a moment. Filters: see the parameters of `RunQuery` in the documentation; all of them must hold.",
+  description:
+    "From the index, which follows the runs by a moment. All filters must hold. Beside those below, `attr.<name>=<comparison>` asks for an attribute: `attr.tier=enterprise`, `attr.amount=gte:1000` (eq, ne, gt, gte, lt, lte); a text in quotes is a text whatever it looks like.",
+  request: { query: RunQueryParameters },
   responses: { 200: jsonAnswer("A page of runs.", RunPageView), default: problemAnswer },
 });
 

@@ -47,7 +47,8 @@ export interface CallbackTerms {
   readonly verify: CallbackVerification | null;
 }
 
-export interface CancelCommand {
+/** Something that an operator asks of a run: who, and why. */
+export interface OperatorCommand {
   readonly actor: string;
   readonly reason: string | null;
 }

@@ -1,4 +1,4 @@
-import type { AttemptOutcome, AttemptRef, CancelCommand, EventCommand, StartCommand } from "./command.ts";
+import type { AttemptOutcome, AttemptRef, EventCommand, OperatorCommand, StartCommand } from "./command.ts";
 import type { AttemptFailed, AttemptStarted, Entry, EventReceived, Recorded, RunCreated, StepEnded } from "./entry.ts";
 import { Fault } from "./fault.ts";
 import { limits } from "./limits.ts";
@@ -33,7 +33,8 @@ export function attemptEnded(step: StepState, outcome: AttemptOutcome, at: numbe
   const { key, attempt } = step;
   if (outcome.ok && step.wait) return { kind: "attempt.completed", at, key, attempt };
   if (outcome.ok) return stepEnded(step, "step.completed", { at, value: outcome.value });
-  const retryAt = step.policy ? nextAttemptAt(step.policy, step.failures + 1, step.startedAt, outcome, at, random) : null;
+  const retryAt = step.policy ? nextAttemptAt(step.policy, step.failures + 1, step.budgetStartedAt, outcome, at, random) : null;
+  if (retryAt === null && step.onFailure === "pause") return { kind: "step.parked", at, key, attempt, value: outcome.error };
   if (retryAt === null) return stepEnded(step, "step.failed", { at, value: outcome.error });
   return { kind: "attempt.failed", at, key, attempt, lost: false, retryAt, value: outcome.error };
 }
@@ -101,7 +102,7 @@ function openWaitFor(state: RunState, event: string, eventKey: string | null, at
  * Cancel: a run whose code is executing gets to clean up; one that has not begun or can't be executed ends at once. Empty when it is being
  * cancelled already. @throws Fault `run_ended`.
  */
-export function cancelRequested(state: RunState, command: CancelCommand, at: number): readonly Entry[] {
+export function cancelRequested(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
   if (state.ended?.status === "cancelled") return [];
   refuseIfEnded(state);
   if (state.cancel && !state.blocked) return [];
@@ -112,8 +113,17 @@ export function cancelRequested(state: RunState, command: CancelCommand, at: num
   return [request];
 }
 
+/** Resume: every parked step is tried again. @throws Fault `not_paused` when there is none, `run_ended`. */
+export function resumed(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
+  refuseIfEnded(state);
+  const keys = [...state.open.values()].filter((step) => step.status === "parked").map((step) => step.key);
+  if (keys.length === 0)
+    throw new Fault("not_paused", `The run is ${runStatus(state, false)}; no step of it waits for a person.`, { status: runStatus(state, false) });
+  return [{ kind: "operator.acted", at, action: "retry", actor: command.actor, reason: command.reason, keys }];
+}
+
 /** Terminate: ends at once, nothing cleans up. Empty when it was terminated already. @throws Fault `run_ended`. */
-export function terminated(state: RunState, command: CancelCommand, at: number): readonly Entry[] {
+export function terminated(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
   if (state.ended?.status === "terminated") return [];
   refuseIfEnded(state);
   return [{ kind: "run.ended", at, status: "terminated", reason: "operator", actor: command.actor, value: null }];

@@ -6,9 +6,9 @@ import type { Encoded } from "./value.ts";
  * The journal's entries: facts in the past tense, appended and never changed. `at` is epoch ms. `value` is the one large part of an entry (an
  * input, an output, a payload or an error) and is stored beside it, so that a journal can be read without it.
  */
-export type Entry = RunCreated | RunStarted | RunBlocked | RunUnblocked | CancelRequested | RunEnded | StepEntry | EventReceived;
+export type Entry = RunCreated | RunStarted | RunBlocked | RunUnblocked | CancelRequested | RunEnded | StepEntry | EventReceived | OperatorActed;
 
-export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptCompleted | AttemptFailed | StepEnded;
+export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptCompleted | AttemptFailed | StepParked | StepEnded;
 
 export interface RunCreated {
   readonly kind: "run.created";
@@ -73,6 +73,9 @@ export interface RunEnded {
   readonly value: Encoded | null;
 }
 
+/** What happens when a step's retries are exhausted: the error is thrown into the workflow, or the run is parked for a person. */
+export type FailurePolicy = "fail" | "pause";
+
 /** What a step is. Replay that meets another kind under a recorded key blocks the run. */
 export type StepKind = "do" | "run" | "sleep" | "event" | "callback" | "value";
 
@@ -89,6 +92,7 @@ export interface StepStarted {
   /** Where attempts run: in the run object, or by way of the queue. Null for a step that has no attempts. */
   readonly dispatch: "inline" | "queue" | null;
   readonly policy: RetryPolicy | null;
+  readonly onFailure: FailurePolicy;
   /** When a wait ends by itself, in epoch ms: the sleep's end or the wait's time-out. Null: never. */
   readonly wakeAt: number | null;
   readonly wait: WaitSpec | null;
@@ -153,6 +157,30 @@ export interface AttemptFailed {
   /** The error. */
   readonly value: Encoded;
 }
+
+/** The last attempt failed, and the step's policy leaves it to a person what happens next. The step stays open. */
+export interface StepParked {
+  readonly kind: "step.parked";
+  readonly at: number;
+  readonly key: string;
+  readonly attempt: number;
+  /** The error of the last attempt. */
+  readonly value: Encoded;
+}
+
+/** An operator did something to the run. What follows from it stands in the entries after this one, of the same commit. */
+export interface OperatorActed {
+  readonly kind: "operator.acted";
+  readonly at: number;
+  readonly action: OperatorAction;
+  readonly actor: string;
+  readonly reason: string | null;
+  /** The steps acted on; empty for the run as a whole. */
+  readonly keys: readonly string[];
+}
+
+/** `retry`: a parked step is tried again, with a fresh budget of retries. */
+export type OperatorAction = "retry";
 
 /** The step's result, recorded once and for ever. */
 export interface StepEnded {

@@ -25,6 +25,7 @@ export const faultCodes = {
   step_not_found: { status: 404, title: "The run has no such step." },
   run_exists: { status: 409, title: "A run with this id exists, with another workflow or input." },
   run_ended: { status: 409, title: "The run has ended; nothing was changed." },
+  not_paused: { status: 409, title: "The run is not paused; nothing was changed." },
   inbox_full: { status: 429, title: "Too many events wait in this run." },
   callback_invalid: { status: 401, title: "The callback token is not one of ours." },
   callback_expired: { status: 410, title: "The callback's time is over." },

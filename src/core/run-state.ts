@@ -5,13 +5,16 @@ import type {
   AttemptStarted,
   CancelRequested,
   EventReceived,
+  FailurePolicy,
   InstantStep,
+  OperatorActed,
   Recorded,
   RunBlocked,
   RunCreated,
   RunEnded,
   StepEnded,
   StepKind,
+  StepParked,
   StepStarted,
   WaitSpec,
 } from "./entry.ts";
@@ -21,10 +24,10 @@ import type { RetryPolicy } from "./retry-policy.ts";
 /**
  * Where a step stands.
  * `running`: an attempt is under way in the run object. `dispatched`: sent to the queue, not yet taken. `claimed`: an executor works on it.
- * `retrying`: the next attempt has a time. `waiting`: for time, an event or a callback. The other three are final;
+ * `retrying`: the next attempt has a time. `parked`: its attempts failed, and a person must act. `waiting`: for time, an event or a callback. The other three are final;
  * `cancelled` means the run was cancelled or ended while the step was open.
  */
-export type StepStatus = "running" | "dispatched" | "claimed" | "retrying" | "waiting" | "completed" | "failed" | "cancelled";
+export type StepStatus = "running" | "dispatched" | "claimed" | "retrying" | "parked" | "waiting" | "completed" | "failed" | "cancelled";
 
 export interface StepState {
   readonly key: string;
@@ -36,12 +39,15 @@ export interface StepState {
   readonly automation: string | null;
   readonly dispatch: "inline" | "queue" | null;
   readonly policy: RetryPolicy | null;
+  readonly onFailure: FailurePolicy;
   readonly wait: WaitSpec | null;
   status: StepStatus;
   /** The current or last attempt; 0 for a step without attempts. */
   attempt: number;
   attemptStartedAt: number;
-  /** Failed attempts that count against the policy. */
+  /** When the budget of retries began: the step's start, or the last time a person had it tried again. */
+  budgetStartedAt: number;
+  /** Failed attempts that count against the policy, since the budget began. */
   failures: number;
   /** Attempts in a row that vanished. */
   lostInARow: number;
@@ -164,6 +170,10 @@ export function applyEntry(state: RunState, entry: Recorded): void {
       return applyAttemptCompleted(state, entry);
     case "attempt.failed":
       return applyAttemptFailed(state, entry);
+    case "step.parked":
+      return applyStepParked(state, entry);
+    case "operator.acted":
+      return applyOperatorActed(state, entry);
     case "step.completed":
     case "step.failed":
       return applyStepEnded(state, entry);
@@ -189,10 +199,12 @@ function applyStepStarted(state: RunState, entry: Recorded<StepStarted>): void {
     automation: entry.automation,
     dispatch: entry.dispatch,
     policy: entry.policy,
+    onFailure: entry.onFailure,
     wait: entry.wait,
     status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",
     attempt: entry.dispatch === null ? 0 : 1,
     attemptStartedAt: entry.at,
+    budgetStartedAt: entry.at,
     failures: 0,
     lostInARow: 0,
     retryAt: null,
@@ -241,6 +253,26 @@ function applyAttemptFailed(state: RunState, entry: Recorded<AttemptFailed>): vo
   step.lostInARow = entry.lost ? step.lostInARow + 1 : 0;
 }
 
+function applyStepParked(state: RunState, entry: Recorded<StepParked>): void {
+  const step = openStep(state, entry.key);
+  invariant(entry.attempt === step.attempt && step.status !== "retrying", `Attempt ${entry.attempt} of ${entry.key} can't park its step now.`);
+  step.status = "parked";
+  step.failures++;
+  step.lostInARow = 0;
+  state.lastFailedKey = entry.key;
+}
+
+function applyOperatorActed(state: RunState, entry: Recorded<OperatorActed>): void {
+  for (const key of entry.keys) {
+    const step = openStep(state, key);
+    invariant(step.status === "parked", `Step ${key} is not parked.`);
+    step.status = "retrying";
+    step.retryAt = entry.at;
+    step.failures = 0;
+    step.budgetStartedAt = entry.at;
+  }
+}
+
 function applyStepEnded(state: RunState, entry: Recorded<StepEnded>): void {
   if (entry.instant) addInstantStep(state, entry, entry.instant);
   const step = openStep(state, entry.key);
@@ -272,6 +304,7 @@ function addInstantStep(state: RunState, entry: Recorded<StepEnded>, instant: In
     automation: instant.automation,
     dispatch: null,
     policy: null,
+    onFailure: "fail",
     wakeAt: null,
     wait: null,
     redact: [],

@@ -14,7 +14,7 @@ export function runStatus(state: RunState, busy: boolean): RunStatus {
   for (const step of state.open.values()) {
     if (step.status === "running" || step.status === "dispatched" || step.status === "claimed") return "running";
   }
-  return "waiting";
+  return parkedStep(state) ? "paused" : "waiting";
 }
 
 export function runReason(state: RunState, busy: boolean): Reason | null {
@@ -24,8 +24,16 @@ export function runReason(state: RunState, busy: boolean): Reason | null {
   const step = nextDue(state);
   const status = runStatus(state, busy);
   if (state.cancel) return { code: "cancelling", message: "The run was cancelled and is cleaning up.", step: step?.key ?? null, until: null };
+  const parked = parkedStep(state);
+  if (status === "paused" && parked)
+    return { code: "step_failed", message: `Step ${parked.key} failed ${parked.attempt} times; a person must act.`, step: parked.key, until: null };
   if (status !== "waiting" || !step) return null;
   return waitReason(step);
+}
+
+function parkedStep(state: RunState): StepState | null {
+  for (const step of state.open.values()) if (step.status === "parked") return step;
+  return null;
 }
 
 function endReason(state: RunState): Reason | null {
@@ -77,8 +85,7 @@ export function nextDeadline(state: RunState): number | null {
 /** The step to show for a run: where it failed, what it waits for, or what it began last. */
 function currentStep(state: RunState): string | null {
   if (state.ended) return state.ended.status === "failed" ? state.lastFailedKey : null;
-  const open = nextDue(state);
-  return open?.key ?? null;
+  return (parkedStep(state) ?? nextDue(state))?.key ?? null;
 }
 
 /** Call it for a run that exists. `busy` as in `runStatus`. */

@@ -200,7 +200,7 @@ export class Execution implements PassHost {
     invariant(action && step.policy, `Step ${key} has no action to run here.`);
     const input = step.hasInput ? decode(this.#ledger.takeValue(step.startSeq)) : undefined;
     this.#attempts.run(key, {
-      deadlineAt: attemptDeadline(step.policy, step.startedAt, this.#ledger.now()),
+      deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, this.#ledger.now()),
       action: (signal) => action({ key, attempt, wakeAt, input, signal }),
       settle: (result) => this.#settle(call, attempt, result),
     });

@@ -1,4 +1,4 @@
-import type { StepKind } from "#core/entry.ts";
+import type { FailurePolicy, StepKind } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import type { Moment, RunState, StepState } from "#core/run-state.ts";
@@ -299,6 +299,7 @@ export interface StartFields {
   readonly wakeAt: number | null;
   readonly wait: StepState["wait"];
   readonly redact: readonly string[];
+  readonly onFailure: FailurePolicy;
   readonly value: string | null;
 }
 

@@ -2,10 +2,10 @@ import type {
   AttemptOutcome,
   AttemptRef,
   CallbackTerms,
-  CancelCommand,
   Claim,
   EventAccepted,
   EventCommand,
+  OperatorCommand,
   Settled,
   StartCommand,
   Started,
@@ -19,6 +19,7 @@ import {
   checkSameStart,
   eventArrived,
   isCurrentAttempt,
+  resumed,
   terminated,
   waitEnded,
 } from "#core/decision.ts";
@@ -130,14 +131,22 @@ export class RunEngine {
   }
 
   /** Asks the run to stop: what is open rejects with `cancelled`, and the workflow may clean up. @throws Fault `run_not_found`, `run_ended`. */
-  cancel(command: CancelCommand): RunSummary {
+  cancel(command: OperatorCommand): RunSummary {
     this.#mustExist();
     this.#commitAndProceed(cancelRequested(this.state, command, this.#ledger.now()));
     return this.summary;
   }
 
+  /** Has every parked step tried again. @throws Fault `run_not_found`, `run_ended`, `not_paused`. */
+  resume(command: OperatorCommand): RunSummary {
+    this.#mustExist();
+    const now = this.#ledger.now();
+    this.#commitAndProceed(resumed(this.state, command, now), () => this.#doDue(now));
+    return this.summary;
+  }
+
   /** Ends the run at once; nothing cleans up. @throws Fault `run_not_found`, `run_ended`. */
-  terminate(command: CancelCommand): RunSummary {
+  terminate(command: OperatorCommand): RunSummary {
     this.#mustExist();
     this.#commitAndProceed(terminated(this.state, command, this.#ledger.now()));
     return this.summary;
@@ -157,7 +166,7 @@ export class RunEngine {
       automation: step.automation,
       input: this.#ports.journal.value(step.startSeq),
       idempotencyKey: this.#idempotencyKey(step.key),
-      deadlineAt: attemptDeadline(step.policy, step.startedAt, now) ?? now + limits.dispatchedAttemptMs,
+      deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, now) ?? now + limits.dispatchedAttemptMs,
       leaseMs: this.#ports.settings.leaseMs,
     };
   }

@@ -118,6 +118,6 @@ function attemptEnd(
   if (entry.kind === "attempt.failed") return { outcome: entry.lost ? "lost" : "failed", error: shown(entry.seq) };
   if (entry.kind === "attempt.completed") return { outcome: "completed", error: null };
   if (entry.kind === "step.completed" && step.wait === null) return { outcome: "completed", error: null };
-  if (entry.kind === "step.failed") return { outcome: "failed", error: shown(entry.seq) };
+  if (entry.kind === "step.failed" || entry.kind === "step.parked") return { outcome: "failed", error: shown(entry.seq) };
   return null;
 }

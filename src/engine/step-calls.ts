@@ -1,5 +1,5 @@
 import { type Duration, durationMs } from "#core/duration.ts";
-import type { WaitSpec } from "#core/entry.ts";
+import type { FailurePolicy, WaitSpec } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { type RetryOptions, retryPolicy } from "#core/retry-policy.ts";
@@ -65,7 +65,12 @@ function callRun(host: StepHost, automation: AnyAutomation, call: { readonly inp
   const { options } = automation;
   const overrides = call.options;
   const dispatch = overrides.dispatch ?? options.dispatch ?? "inline";
-  const attempts = { retries: overrides.retries ?? options.retries, timeout: overrides.timeout ?? options.timeout, redact: options.redact };
+  const attempts = {
+    retries: overrides.retries ?? options.retries,
+    timeout: overrides.timeout ?? options.timeout,
+    redact: options.redact,
+    onFailure: overrides.onFailure ?? options.onFailure,
+  };
   return host.call({
     ...plainCall(overrides.name ?? automation.name),
     kind: "run",
@@ -80,7 +85,10 @@ function callSleep(host: StepHost, name: string, wakeAt: (now: number) => number
   return host.call({
     ...plainCall(name),
     kind: "sleep",
-    begin: { type: "started", fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, redact: [], value: null }) },
+    begin: {
+      type: "started",
+      fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, redact: [], onFailure: "fail", value: null }),
+    },
     result: () => undefined,
   });
 }
@@ -140,17 +148,18 @@ interface AttemptFieldOptions {
   readonly retries?: RetryOptions | undefined;
   readonly timeout?: Duration | undefined;
   readonly redact?: readonly string[] | undefined;
+  readonly onFailure?: FailurePolicy | undefined;
 }
 
 function attemptFields(dispatch: "inline" | "queue", options: AttemptFieldOptions, value: string | null): StartFields {
   const policy = retryPolicy(options.retries, options.timeout);
   const longest = limits.dispatchedAttemptMs;
   const bounded = dispatch === "queue" ? { ...policy, timeoutMs: Math.min(policy.timeoutMs ?? longest, longest) } : policy;
-  return { dispatch, policy: bounded, wakeAt: null, wait: null, redact: options.redact ?? [], value };
+  return { dispatch, policy: bounded, wakeAt: null, wait: null, redact: options.redact ?? [], onFailure: options.onFailure ?? "fail", value };
 }
 
-function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | "redact" | "value"> {
-  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, redact: [], value: null };
+function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | "redact" | "onFailure" | "value"> {
+  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, redact: [], onFailure: "fail", value: null };
 }
 
 /** @throws Fault `invalid_input` with one line per issue. */

@@ -3,10 +3,10 @@ import type {
   AttemptOutcome,
   AttemptRef,
   CallbackTerms,
-  CancelCommand,
   Claim,
   EventAccepted,
   EventCommand,
+  OperatorCommand,
   RunDetail,
   Settled,
   StartCommand,
@@ -83,7 +83,7 @@ export function runObjectClass(options: RunObjectOptions) {
       });
     }
 
-    cancel(command: CancelCommand): Promise<Answer<RunSummary>> {
+    cancel(command: OperatorCommand): Promise<Answer<RunSummary>> {
       return this.#answer(async (engine) => {
         engine.cancel(command);
         await this.#host(engine, 0);
@@ -91,7 +91,15 @@ export function runObjectClass(options: RunObjectOptions) {
       });
     }
 
-    terminate(command: CancelCommand): Promise<Answer<RunSummary>> {
+    resume(command: OperatorCommand): Promise<Answer<RunSummary>> {
+      return this.#answer(async (engine) => {
+        engine.resume(command);
+        await this.#host(engine, 0);
+        return engine.summary;
+      });
+    }
+
+    terminate(command: OperatorCommand): Promise<Answer<RunSummary>> {
       return this.#answer((engine) => engine.terminate(command));
     }
 

@@ -2,10 +2,10 @@ import type {
   AttemptOutcome,
   AttemptRef,
   CallbackTerms,
-  CancelCommand,
   Claim,
   EventAccepted,
   EventCommand,
+  OperatorCommand,
   RunDetail,
   Settled,
   StartCommand,
@@ -27,8 +27,9 @@ export interface RunHandle {
   sendEvent(command: EventCommand): Promise<EventAccepted>;
   callbackTerms(key: string): Promise<CallbackTerms>;
   callback(key: string, payload: string): Promise<RunSummary>;
-  cancel(command: CancelCommand): Promise<RunSummary>;
-  terminate(command: CancelCommand): Promise<RunSummary>;
+  cancel(command: OperatorCommand): Promise<RunSummary>;
+  resume(command: OperatorCommand): Promise<RunSummary>;
+  terminate(command: OperatorCommand): Promise<RunSummary>;
   claim(ref: AttemptRef): Promise<Claim>;
   renew(ref: AttemptRef): Promise<boolean>;
   settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Settled>;
@@ -50,6 +51,7 @@ export function runHandle(runs: RunNamespace, namespace: string, runId: string):
     callbackTerms: (key) => call((stub) => stub.callbackTerms(key) as Promise<Answer<CallbackTerms>>),
     callback: (key, payload) => call((stub) => stub.callback(key, payload) as Promise<Answer<RunSummary>>),
     cancel: (command) => call((stub) => stub.cancel(command) as Promise<Answer<RunSummary>>),
+    resume: (command) => call((stub) => stub.resume(command) as Promise<Answer<RunSummary>>),
     terminate: (command) => call((stub) => stub.terminate(command) as Promise<Answer<RunSummary>>),
     claim: (ref) => call((stub) => stub.claim(ref) as Promise<Answer<Claim>>),
     renew: (ref) => call((stub) => stub.renew(ref) as Promise<Answer<boolean>>),

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Duration } from "#core/duration.ts";
+import type { FailurePolicy } from "#core/entry.ts";
 import { type RetryOptions, retryPolicy } from "#core/retry-policy.ts";
 import { checkDefinitionName } from "./definition-name.ts";
 import type { RetryIf } from "./errors.ts";
@@ -22,6 +23,8 @@ export interface AutomationOptions<Input, Output> {
   readonly input?: z.ZodType<Input>;
   readonly retries?: RetryOptions;
   readonly retryIf?: RetryIf;
+  /** When its retries are exhausted: `"fail"` (default) throws the error into the workflow; `"pause"` parks the run until an operator resumes it. */
+  readonly onFailure?: FailurePolicy;
   /** Per attempt. Default `"10m"`; on the queue at most 14 minutes. */
   readonly timeout?: Duration;
   /**

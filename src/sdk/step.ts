@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Duration } from "#core/duration.ts";
-import type { CallbackVerification } from "#core/entry.ts";
+import type { CallbackVerification, FailurePolicy } from "#core/entry.ts";
 import type { RetryOptions } from "#core/retry-policy.ts";
 import type { AttemptContext, Automation } from "./automation.ts";
 import type { RetryIf } from "./errors.ts";
@@ -14,6 +14,8 @@ export interface AttemptOptions {
 }
 
 export interface DoOptions<Input> extends AttemptOptions {
+  /** When its retries are exhausted: `"fail"` (default) throws the error into the workflow; `"pause"` parks the run until an operator resumes it. */
+  readonly onFailure?: FailurePolicy;
   /** Names of properties that are hidden, at any depth, wherever the run is shown. */
   readonly redact?: readonly string[];
   /** Recorded with the step and handed to the function, the same at every attempt. */
@@ -23,6 +25,8 @@ export interface DoOptions<Input> extends AttemptOptions {
 export interface RunOptions extends AttemptOptions {
   /** The step's name; default the automation's. */
   readonly name?: string;
+  /** Overrides the automation's. */
+  readonly onFailure?: FailurePolicy;
   /** Overrides where the automation runs. */
   readonly dispatch?: "inline" | "queue";
 }

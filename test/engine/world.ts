@@ -14,6 +14,19 @@ export interface Effect {
   readonly atSeq: number;
 }
 
+export interface Definitions {
+  readonly workflows: AnyWorkflow[];
+  readonly automations?: AnyAutomation[];
+}
+
+/** A workflow named `p`, which is what every world here starts. */
+export function flow(run: WorkflowOptions<unknown, unknown>["run"], options: Partial<WorkflowOptions<unknown, unknown>> = {}): AnyWorkflow {
+  return workflow({ name: "p", ...options, run });
+}
+
+/** Alarms in a row that find nothing to do, at one time of the clock, after which a run counts as spinning. */
+const idleAlarms = 50;
+
 interface Io {
   readonly life: number;
   readonly complete: () => void;
@@ -27,18 +40,82 @@ export class World {
   readonly clock = new ManualClock();
   readonly run: MemoryRun;
   readonly effects: Effect[] = [];
-  readonly #registry;
+  readonly logs: string[] = [];
+  /** The messages of the queue, in order; a test may take some out, or put some in twice. */
+  readonly queue: StepMessage[] = [];
+  /** False: nobody consumes the queue. */
+  consumes = true;
+  /** False: the index never says that it has a summary. */
+  confirms = true;
+  #definitions: Registry;
+  readonly #registry: Registry;
   readonly #random;
   #pendingIo: Io[] = [];
-  #messages: StepMessage[] = [];
+  #idleAlarms = { at: 0, count: 0 };
   #indexedUpTo = 0;
   turns = 0;
 
-  constructor(definitions: { workflows: AnyWorkflow[]; automations?: AnyAutomation[] }, seed = 1) {
-    this.#registry = createRegistry(definitions);
+  constructor(definitions: Definitions, seed = 1) {
+    this.#definitions = createRegistry(definitions);
+    const current = (): Registry => this.#definitions;
+    this.#registry = {
+      workflow: (name, version) => current().workflow(name, version),
+      automation: (name) => current().automation(name),
+      get workflows() {
+        return current().workflows;
+      },
+      get automations() {
+        return current().automations;
+      },
+    };
     this.#random = seededRandom(seed);
-    this.run = new MemoryRun({ registry: this.#registry, clock: this.clock, random: this.#random, send: (message) => this.#messages.push(message) });
+    const line = (text: string): void => void this.logs.push(text);
+    const log = { info: line, warn: line, error: line };
+    this.run = new MemoryRun({ registry: this.#registry, clock: this.clock, random: this.#random, log, send: (message) => this.queue.push(message) });
   }
+
+  /** A world in which a run of this workflow has begun. */
+  static begin(definition: AnyWorkflow, more: Partial<StartCommand> & { readonly automations?: AnyAutomation[] } = {}): World {
+    const { automations = [], ...command } = more;
+    const world = new World({ workflows: [definition], automations });
+    world.start(definition.name, null, command);
+    return world;
+  }
+
+  /** Puts other code in place of what was deployed, and restarts the process as a deployment does. */
+  deploy(definitions: Definitions): void {
+    this.#definitions = createRegistry(definitions);
+    this.evict();
+  }
+
+  /** Everything is durable, and memory is gone. */
+  evict(): void {
+    this.run.endTurn();
+    this.run.crash();
+  }
+
+  get entries(): Entry[] {
+    return this.run.journal.page(0, 100_000);
+  }
+
+  get kinds(): string[] {
+    return this.entries.map((entry) => entry.kind);
+  }
+
+  get reason(): string | null {
+    return this.run.engine.summary.reason?.code ?? null;
+  }
+
+  /** What the run threw, as recorded. */
+  get error(): Error & { code?: unknown } {
+    return this.output as Error;
+  }
+
+  sendEvent(name: string, payload: unknown = null, more: { id?: string; key?: string } = {}) {
+    return this.run.engine.sendEvent({ eventId: more.id ?? `id-${this.#eventCount++}`, name, eventKey: more.key ?? null, payload: encode(payload) });
+  }
+
+  #eventCount = 0;
 
   /** An effect on the outside: it happens when the turn's writes are durable, and answers a turn later, unless the object is gone by then. */
   effect<T>(key: string, idempotencyKey: string, answer: () => T): Promise<T> {
@@ -86,16 +163,48 @@ export class World {
     const before = this.run.journal.size;
     const io = this.#pendingIo.splice(0, 1).filter((it) => it.life === this.run.life);
     for (const it of io) it.complete();
-    const message = this.#messages.shift();
+    const message = this.consumes ? this.queue.shift() : undefined;
     if (message) void this.#consume(message);
     const fired = this.run.fireAlarm();
     await this.clock.idle();
     await this.clock.idle();
     this.run.endTurn();
-    for (const summary of this.run.published.slice(this.#indexedUpTo)) this.run.engine.indexed(summary.seq);
+    if (this.confirms) for (const summary of this.run.published.slice(this.#indexedUpTo)) this.run.engine.indexed(summary.seq);
     this.#indexedUpTo = this.run.published.length;
     this.run.endTurn();
-    return fired || io.length > 0 || message !== undefined || this.run.journal.size > before || this.#pendingIo.length > 0 || this.#messages.length > 0;
+    const grew = this.run.journal.size > before;
+    this.#checkAlarm(fired && !grew && io.length === 0 && message === undefined);
+    return fired || io.length > 0 || message !== undefined || grew || this.#pendingIo.length > 0 || (this.consumes && this.queue.length > 0);
+  }
+
+  /** Something durable points at every run that has not ended, and it does not fire over and over for nothing. */
+  #checkAlarm(firedForNothing: boolean): void {
+    const { engine, alarmAt } = this.run;
+    if (engine.exists && !engine.state.ended && (alarmAt === null || !Number.isFinite(alarmAt))) throw new Error(`The run is ${this.status} and its alarm is ${alarmAt}: nothing will ever wake it.`);
+    if (!firedForNothing) return;
+    const now = this.clock.now();
+    this.#idleAlarms = { at: now, count: this.#idleAlarms.at === now ? this.#idleAlarms.count + 1 : 1 };
+    if (this.#idleAlarms.count > idleAlarms) throw new Error(`The run is ${this.status} and its alarm fires again and again at ${alarmAt} with nothing to do.`);
+  }
+
+  /** Turns until nothing more happens by itself. The clock stands still. */
+  async rest(): Promise<void> {
+    for (let quiet = 0; quiet < (this.run.engine.busy ? 250 : 3); ) quiet = (await this.turn()) ? 0 : quiet + 1;
+  }
+
+  /** Lets time pass, stopping at every alarm and timer on the way. */
+  async pass(ms: number): Promise<void> {
+    const until = this.clock.now() + ms;
+    await this.rest();
+    while (this.clock.now() < until) {
+      const next = this.#nextTime();
+      this.clock.set(Math.min(until, Math.max(next, this.clock.now() + 1)));
+      await this.rest();
+    }
+  }
+
+  #nextTime(): number {
+    return Math.min(this.run.alarmAt ?? Number.POSITIVE_INFINITY, this.clock.nextTimerAt() ?? Number.POSITIVE_INFINITY);
   }
 
   /** Runs until the run has ended, moving the clock to the next deadline whenever all is quiet. */
@@ -106,7 +215,7 @@ export class World {
       if (this.run.engine.state.ended) return;
       quiet = busy ? 0 : quiet + 1;
       if (quiet < 3) continue;
-      const next = Math.min(this.run.alarmAt ?? Number.POSITIVE_INFINITY, this.clock.nextTimerAt() ?? Number.POSITIVE_INFINITY);
+      const next = this.#nextTime();
       if (!Number.isFinite(next)) throw new Error(`The run is ${this.status} and nothing will ever wake it.`);
       this.clock.set(Math.max(next, this.clock.now()));
       quiet = 0;
@@ -136,4 +245,18 @@ export class World {
       });
     }
   }
+}
+
+/**
+ * Runs the finished journal's code once more, from the top, on a copy of the journal without its end.
+ * @returns the world of the replay, ended.
+ */
+export async function replay(finished: World, definitions: Definitions): Promise<World> {
+  const world = new World(definitions);
+  world.clock.set(finished.clock.now());
+  world.run.journal.append(finished.run.journal.page(0, 100_000).filter((entry) => entry.kind !== "run.ended").map(({ seq: _seq, ...entry }) => entry as Entry));
+  world.run.endTurn();
+  world.run.engine.wake();
+  await world.finish();
+  return world;
 }
