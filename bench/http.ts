@@ -15,7 +15,8 @@ export interface Client {
 
 /** A client over kept connections. It rejects when a response does not arrive whole: what was half received was not received. */
 export function createClient(url: URL): Client {
-  const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  // A kept connection is given up before workerd does (after 5 s), or a request could meet its end.
+  const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: 2_000 });
   const send = (method: string, path: string, body?: unknown): Promise<Response> =>
     new Promise((resolve, reject) => {
       const headers = { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { "content-type": "application/json" }) };

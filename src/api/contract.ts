@@ -202,5 +202,5 @@ export function jsonAnswer<Schema extends z.ZodType>(description: string, schema
 
 /** A body in JSON; none counts as `{}`. */
 export function jsonRequest<Schema extends z.ZodType>(schema: Schema) {
-  return { required: true, content: { "application/json": { schema } } };
+  return { content: { "application/json": { schema } } };
 }

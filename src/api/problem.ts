@@ -1,5 +1,5 @@
 import type { Context } from "hono";
-import { Fault, faultCodeOf, faultCodes } from "#core/fault.ts";
+import { Fault, faultCodes } from "#core/fault.ts";
 import type { Log } from "#sdk/log.ts";
 
 /** Everything that goes wrong leaves as problem details (RFC 9457), with the code of the closed table in `core/fault.ts`. */
@@ -14,11 +14,11 @@ interface ProblemPorts {
  * nothing more, and what happened stands in the log under that id.
  */
 export function problemResponse(context: Context, error: unknown, ports: ProblemPorts): Response {
-  if (error instanceof Fault && faultCodeOf(error) !== "invariant") return faultResponse(context, error);
+  if (error instanceof Fault && error.code !== "invariant") return faultResponse(context, error);
   const incident = ports.newId();
   ports.log.error("A request failed unexpectedly.", {
     incident,
-    method: context.req.method,
+    request: `${context.req.method} ${loggedPath(context.req.path)}`,
     error: String(error),
     stack: error instanceof Error ? error.stack : undefined,
   });
@@ -37,4 +37,9 @@ function problemHeaders(fault: Fault): Record<string, string> {
   if (fault.code === "overloaded") headers["retry-after"] = "1";
   if (Array.isArray(fault.details["allow"])) headers["allow"] = fault.details["allow"].join(", ");
   return headers;
+}
+
+/** Whoever reads the log must not be able to answer a callback. */
+function loggedPath(path: string): string {
+  return path.replace(/^\/callbacks\/.*/, "/callbacks/(token)");
 }

@@ -33,7 +33,9 @@ export function attemptEnded(step: StepState, outcome: AttemptOutcome, at: numbe
   const { key, attempt } = step;
   if (outcome.ok && step.wait) return { kind: "attempt.completed", at, key, attempt };
   if (outcome.ok) return stepEnded(step, "step.completed", { at, value: outcome.value });
-  const retryAt = step.policy ? nextAttemptAt(step.policy, step.failures + 1, step.budgetStartedAt, outcome, at, random) : null;
+  const retryAt = step.policy
+    ? nextAttemptAt(step.policy, outcome, { failures: step.failures + 1, budgetStartedAt: step.budgetStartedAt, now: at, random })
+    : null;
   if (retryAt === null && step.onFailure === "pause") return { kind: "step.parked", at, key, attempt, value: outcome.error };
   if (retryAt === null) return stepEnded(step, "step.failed", { at, value: outcome.error });
   return { kind: "attempt.failed", at, key, attempt, lost: false, retryAt, value: outcome.error };

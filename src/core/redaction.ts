@@ -15,22 +15,25 @@ function redacted(value: unknown, names: ReadonlySet<string>, done: Map<object, 
   if (typeof value !== "object" || value === null) return value;
   const known = done.get(value);
   if (known !== undefined) return known;
-  if (Array.isArray(value)) {
-    const copy: unknown[] = [];
-    done.set(value, copy);
-    for (const item of value) copy.push(redacted(item, names, done));
-    return copy;
-  }
-  if (value instanceof Map) {
-    const copy = new Map<unknown, unknown>();
-    done.set(value, copy);
-    for (const [key, item] of value) copy.set(key, typeof key === "string" && names.has(key) ? redactedText : redacted(item, names, done));
-    return copy;
-  }
-  if (Object.getPrototypeOf(value) !== Object.prototype && Object.getPrototypeOf(value) !== null && !(value instanceof Error)) return value;
+  const hide = (name: unknown, item: unknown): unknown => (typeof name === "string" && names.has(name) ? redactedText : redacted(item, names, done));
+  if (Array.isArray(value)) return fill<unknown[]>(value, [], done, (copy) => value.forEach((item) => void copy.push(hide(null, item))));
+  if (value instanceof Map) return fill(value, new Map<unknown, unknown>(), done, (copy) => value.forEach((item, key) => void copy.set(key, hide(key, item))));
+  if (!isRecord(value)) return value;
   // An error is changed in place: it was decoded for this, and a copy would lose its class.
-  const copy: Record<string, unknown> = value instanceof Error ? (value as Error & Record<string, unknown>) : {};
+  const target: Record<string, unknown> = value instanceof Error ? value : {};
+  return fill(value, target, done, (copy) => {
+    for (const [key, item] of Object.entries(value)) copy[key] = hide(key, item);
+  });
+}
+
+/** Remembers a copy before it is filled, so that cycles end. */
+function fill<T>(value: object, copy: T, done: Map<object, unknown>, fillIn: (copy: T) => void): T {
   done.set(value, copy);
-  for (const [key, item] of Object.entries(value)) copy[key] = names.has(key) ? redactedText : redacted(item, names, done);
+  fillIn(copy);
   return copy;
+}
+
+function isRecord(value: object): value is Record<string, unknown> {
+  const prototype = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || value instanceof Error;
 }

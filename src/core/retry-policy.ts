@@ -55,21 +55,23 @@ export interface FailureVerdict {
   readonly retryAfterMs: number | null;
 }
 
-/**
- * When the next attempt is due, in epoch ms; null when there is none.
- * `failures` counts the failed attempts so far, this one included. `random` is from 0 up to 1.
- */
-export function nextAttemptAt(
-  policy: RetryPolicy,
-  failures: number,
-  firstStartedAt: number,
-  verdict: FailureVerdict,
-  now: number,
-  random: number,
-): number | null {
+/** What is known when an attempt has failed. */
+export interface Failure {
+  /** The failed attempts since the budget began, this one included. */
+  readonly failures: number;
+  /** When the budget of retries began, epoch ms. */
+  readonly budgetStartedAt: number;
+  readonly now: number;
+  /** From 0 up to 1. */
+  readonly random: number;
+}
+
+/** When the next attempt is due, in epoch ms; null when there is none. */
+export function nextAttemptAt(policy: RetryPolicy, verdict: FailureVerdict, failure: Failure): number | null {
+  const { failures, budgetStartedAt, now, random } = failure;
   if (!verdict.retryable || failures > policy.limit) return null;
   const at = now + (verdict.retryAfterMs ?? retryDelayMs(policy, failures, random));
-  if (policy.totalTimeoutMs !== null && at >= firstStartedAt + policy.totalTimeoutMs) return null;
+  if (policy.totalTimeoutMs !== null && at >= budgetStartedAt + policy.totalTimeoutMs) return null;
   return at;
 }
 

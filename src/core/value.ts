@@ -94,21 +94,29 @@ export function summarizeError(encoded: Encoded): ErrorSummary {
  * Set as arrays, bytes as base64, errors as objects, undefined as null. A cycle is cut with the text "[Circular]".
  */
 export function toJson(value: unknown, above: readonly object[] = []): unknown {
-  if (typeof value === "bigint") return value.toString();
-  if (typeof value === "number") return Number.isFinite(value) ? value : String(value);
-  if (value === undefined) return null;
-  if (typeof value !== "object" || value === null) return value;
+  if (typeof value !== "object" || value === null) return primitiveJson(value);
   if (above.includes(value)) return "[Circular]";
+  const plain = plainForm(value);
+  if (typeof plain !== "object" || plain === null) return plain;
   const path = [...above, value];
-  if (Array.isArray(value)) return value.map((item) => toJson(item, path));
+  if (Array.isArray(plain)) return plain.map((item) => toJson(item, path));
+  return Object.fromEntries(Object.entries(plain).map(([key, field]) => [key, toJson(field, path)]));
+}
+
+function primitiveJson(value: unknown): unknown {
+  if (typeof value === "bigint") return value.toString();
+  if (typeof value === "number" && !Number.isFinite(value)) return String(value);
+  return value === undefined ? null : value;
+}
+
+/** An object as a text, an array or a record, whose parts may still need it themselves. */
+function plainForm(value: object): unknown {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   if (value instanceof URL || value instanceof RegExp) return String(value);
-  if (value instanceof Map) return [...value].map((entry) => toJson(entry, path));
-  if (value instanceof Set) return [...value].map((item) => toJson(item, path));
+  if (value instanceof Map || value instanceof Set) return [...value];
   if (value instanceof ArrayBuffer) return base64(new Uint8Array(value));
   if (ArrayBuffer.isView(value)) return base64(new Uint8Array(value.buffer, value.byteOffset, value.byteLength));
-  const fields = value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
-  return Object.fromEntries(Object.entries(fields).map(([key, field]) => [key, toJson(field, path)]));
+  return value instanceof Error ? { ...value, name: value.name, message: value.message } : value;
 }
 
 function errorForm(value: unknown): ErrorForm | false {

@@ -1,39 +1,50 @@
-import type { StepMessage } from "#core/command.ts";
-import type { RunState, StepState } from "#core/run-state.ts";
+import type { AttemptOutcome, AttemptRef, Claim, Settled, StepMessage } from "#core/command.ts";
+import { attemptEnded, attemptLost, isCurrentAttempt } from "#core/decision.ts";
+import { Fault, invariant } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
+import { attemptDeadline } from "#core/retry-policy.ts";
+import type { StepState } from "#core/run-state.ts";
+import { idempotencyKey } from "#core/step-key.ts";
+import { encodeError } from "#core/value.ts";
+import type { Ledger } from "./ledger.ts";
 import type { EnginePorts } from "./ports.ts";
 
 /**
- * Dispatched attempts: the messages that hint at them and the leases of those who took them. Messages and leases are memory. After a crash they
- * are made anew from the journal: what was sent is sent again in time, and who had claimed gets a fresh lease.
+ * Dispatched attempts: the messages that hint at them, the executors that claim and settle them, and the leases in between. Messages and leases are
+ * memory. After a crash they are made anew from the journal: what was sent is sent again in time, and who had claimed gets a fresh lease.
  */
 export class Dispatch {
+  readonly #ledger: Ledger;
   readonly #ports: EnginePorts;
+  /** Called when nothing is on its way to the queue any more. */
+  readonly #sent: () => void;
   /** By step key: when to send again (`dispatched`) or to give the attempt up (`claimed`), epoch ms. */
   readonly #dueAt = new Map<string, number>();
   #outgoing: StepMessage[] = [];
   #sending = 0;
 
-  constructor(ports: EnginePorts) {
+  constructor(ledger: Ledger, ports: EnginePorts, sent: () => void) {
+    this.#ledger = ledger;
     this.#ports = ports;
+    this.#sent = sent;
+    const now = ledger.now();
+    for (const step of ledger.state.open.values()) {
+      if (step.status === "dispatched") this.#dueAt.set(step.key, Math.max(now, step.attemptStartedAt + ports.settings.resendMs));
+      if (step.status === "claimed") this.#lease(step.key, now);
+    }
   }
 
   get sending(): boolean {
     return this.#sending > 0 || this.#outgoing.length > 0;
   }
 
-  /** Takes over what a loaded journal says is out. */
-  restore(state: RunState, now: number): void {
-    for (const step of state.open.values()) {
-      if (step.status === "dispatched") this.#dueAt.set(step.key, Math.max(now, step.attemptStartedAt + this.#ports.settings.resendMs));
-      if (step.status === "claimed") this.#dueAt.set(step.key, now + this.#ports.settings.leaseMs);
-    }
-  }
-
-  /** Sends the message of a step's current attempt, together with all others of this turn. `done` is called when nothing is on its way any more. */
-  send(message: StepMessage, now: number, done: () => void): void {
-    this.#dueAt.set(message.key, now + this.#ports.settings.resendMs);
-    this.#outgoing.push(message);
-    if (this.#outgoing.length === 1) queueMicrotask(() => void this.#flush().then(done));
+  /** Sends the message of a step's current attempt, together with all others of this turn. */
+  send(step: StepState): void {
+    const { created } = this.#ledger.state;
+    invariant(created, "A run without its first entry sends nothing.");
+    this.#dueAt.set(step.key, this.#ledger.now() + this.#ports.settings.resendMs);
+    this.#outgoing.push({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt });
+    if (this.#outgoing.length === 1) queueMicrotask(() => void this.#flush());
   }
 
   async #flush(): Promise<void> {
@@ -48,19 +59,54 @@ export class Dispatch {
     } finally {
       this.#sending--;
     }
+    this.#sent();
   }
 
-  /** Starts or renews the lease of a claimed attempt. */
-  lease(key: string, now: number): void {
-    this.#dueAt.set(key, now + this.#ports.settings.leaseMs);
+  /** An executor asks for an attempt. It is given once, until its lease ends. */
+  claim(ref: AttemptRef): Claim {
+    const { created, open } = this.#ledger.state;
+    const step = open.get(ref.key);
+    if (!created || !step || step.automation === null || !step.policy) return { granted: false, why: "not_open" };
+    if (step.attempt !== ref.attempt) return { granted: false, why: "other_attempt" };
+    if (step.status !== "dispatched") return { granted: false, why: "taken" };
+    const now = this.#ledger.now();
+    this.#ledger.commit([{ kind: "attempt.claimed", at: now, key: step.key, attempt: step.attempt }]);
+    this.#lease(step.key, now);
+    return {
+      granted: true,
+      automation: step.automation,
+      input: this.#ports.journal.value(step.startSeq),
+      idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
+      deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, now) ?? now + limits.dispatchedAttemptMs,
+      leaseMs: this.#ports.settings.leaseMs,
+    };
   }
 
-  isDue(step: StepState, now: number): boolean {
-    return (this.#dueAt.get(step.key) ?? Number.POSITIVE_INFINITY) <= now;
+  /** The executor is alive. False when the attempt is over for the run: it may stop. */
+  renew(ref: AttemptRef): boolean {
+    const step = this.#ledger.state.open.get(ref.key);
+    if (!step || step.attempt !== ref.attempt || step.status !== "claimed") return false;
+    this.#lease(step.key, this.#ledger.now());
+    return true;
   }
 
-  forget(key: string): void {
-    this.#dueAt.delete(key);
+  /** The outcome of an attempt. Only that of the attempt under way counts. */
+  settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
+    const step = this.#ledger.state.steps.get(ref.key);
+    if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") return "ignored";
+    this.#ledger.commit([attemptEnded(step, outcome, this.#ledger.now(), this.#ports.random.number())]);
+    this.#dueAt.delete(step.key);
+    return "recorded";
+  }
+
+  /** Sends a step's message again, or gives up an executor that went silent, if it is time. */
+  doDue(step: StepState, now: number): void {
+    if ((this.#dueAt.get(step.key) ?? Number.POSITIVE_INFINITY) > now) return;
+    if (step.status === "dispatched") return this.send(step);
+    this.#dueAt.delete(step.key);
+    if (step.status !== "claimed") return;
+    const error = new Fault("attempt_lost", `The executor of attempt ${step.attempt} of ${step.key} went silent.`);
+    this.#ledger.commit([attemptLost(step, now, encodeError(error))]);
   }
 
   forgetAll(): void {
@@ -73,5 +119,9 @@ export class Dispatch {
     let next = Number.POSITIVE_INFINITY;
     for (const dueAt of this.#dueAt.values()) next = Math.min(next, dueAt);
     return next;
+  }
+
+  #lease(key: string, now: number): void {
+    this.#dueAt.set(key, now + this.#ports.settings.leaseMs);
   }
 }

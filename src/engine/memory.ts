@@ -206,7 +206,7 @@ export class MemoryRun {
       },
       clock: { now: () => clock.now(), idle: () => clock.idle(), timer: (at, fire) => clock.timer(at, () => alive() && fire()) },
       random,
-      dispatcher: { send: (messages) => this.#gate(alive, () => messages.forEach((message) => this.#deliver(message))) },
+      dispatcher: { send: (messages) => this.#gate(alive, () => messages.forEach((message) => void this.#deliver(message))) },
       publisher: { publish: (summary) => this.#gate(alive, () => this.published.push(summary)) },
       callbacks: { url: (origin, claims) => `${origin}/callbacks/${encodeURIComponent(claims.key)}` },
       registry,

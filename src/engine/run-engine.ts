@@ -10,34 +10,22 @@ import type {
   StartCommand,
   Started,
 } from "#core/command.ts";
-import {
-  attemptEnded,
-  attemptLost,
-  attemptStarted,
-  callbackArrived,
-  cancelRequested,
-  checkSameStart,
-  eventArrived,
-  isCurrentAttempt,
-  resumed,
-  terminated,
-  waitEnded,
-} from "#core/decision.ts";
+import { attemptStarted, callbackArrived, cancelRequested, checkSameStart, eventArrived, resumed, terminated, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
-import { Fault, invariant } from "#core/fault.ts";
+import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
-import { attemptDeadline } from "#core/retry-policy.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState, StepState } from "#core/run-state.ts";
 import { nextDeadline, summarize } from "#core/run-view.ts";
-import { idempotencyKey } from "#core/step-key.ts";
 import { decode, encodeError } from "#core/value.ts";
+import { AlarmKeeper } from "./alarm-keeper.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
 import { Ledger } from "./ledger.ts";
 import { newRun } from "./new-run.ts";
 import type { EnginePorts } from "./ports.ts";
 import { Publication } from "./publication.ts";
+import { Waiters } from "./waiters.ts";
 
 /** How often a blocked run looks whether what blocked it is gone: doubling from the first to the second, in ms. */
 const blockedPollMs = { first: 30_000, longest: 15 * 60_000 };
@@ -54,22 +42,23 @@ export class RunEngine {
   readonly #ledger: Ledger;
   readonly #dispatch: Dispatch;
   readonly #publication: Publication;
+  readonly #alarm: AlarmKeeper;
+  readonly #quietWaiters: Waiters;
+  readonly #endWaiters: Waiters;
   #execution: Execution | null = null;
-  /** When the alarm is set; null: not set; undefined: not known since this object was made. */
-  #armedAt: number | null | undefined = undefined;
   #blockedPolls = 0;
   #blockedPollAt = 0;
-  #quietWaiters: (() => void)[] = [];
-  #endWaiters: (() => void)[] = [];
   #dropped = false;
   #cancelShowBusy: (() => void) | null = null;
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
     this.#ledger = new Ledger(ports);
-    this.#dispatch = new Dispatch(ports);
+    this.#dispatch = new Dispatch(this.#ledger, ports, () => this.#becameQuiet());
     this.#publication = new Publication(ports);
-    if (this.exists) this.#dispatch.restore(this.state, this.#ledger.now());
+    this.#alarm = new AlarmKeeper(ports.alarm);
+    this.#quietWaiters = new Waiters(ports.clock);
+    this.#endWaiters = new Waiters(ports.clock);
   }
 
   get state(): RunState {
@@ -111,7 +100,7 @@ export class RunEngine {
     await this.#checkPayload(command.payload, () => this.#takerOf(command));
     const entries = eventArrived(this.state, command, this.#ledger.now());
     const step = entries[1]?.kind === "step.completed" ? entries[1].key : null;
-    this.#commitAndProceed(entries);
+    this.#commitAndGoOn(entries);
     return { duplicate: entries.length === 0, step };
   }
 
@@ -127,13 +116,13 @@ export class RunEngine {
   async callback(key: string, payload: string): Promise<void> {
     this.#mustExist();
     await this.#checkPayload(payload, () => this.state.open.get(key) ?? null);
-    this.#commitAndProceed([callbackArrived(this.state, key, payload, this.#ledger.now())]);
+    this.#commitAndGoOn([callbackArrived(this.state, key, payload, this.#ledger.now())]);
   }
 
   /** Asks the run to stop: what is open rejects with `cancelled`, and the workflow may clean up. @throws Fault `run_not_found`, `run_ended`. */
   cancel(command: OperatorCommand): RunSummary {
     this.#mustExist();
-    this.#commitAndProceed(cancelRequested(this.state, command, this.#ledger.now()));
+    this.#commitAndGoOn(cancelRequested(this.state, command, this.#ledger.now()));
     return this.summary;
   }
 
@@ -141,50 +130,38 @@ export class RunEngine {
   resume(command: OperatorCommand): RunSummary {
     this.#mustExist();
     const now = this.#ledger.now();
-    this.#commitAndProceed(resumed(this.state, command, now), () => this.#doDue(now));
+    this.#ledger.commit(resumed(this.state, command, now));
+    this.#doDue(now);
+    this.#goOn();
     return this.summary;
   }
 
   /** Ends the run at once; nothing cleans up. @throws Fault `run_not_found`, `run_ended`. */
   terminate(command: OperatorCommand): RunSummary {
     this.#mustExist();
-    this.#commitAndProceed(terminated(this.state, command, this.#ledger.now()));
+    this.#commitAndGoOn(terminated(this.state, command, this.#ledger.now()));
     return this.summary;
   }
 
   // Dispatched attempts: an executor claims, renews and settles.
 
   claim(ref: AttemptRef): Claim {
-    const step = this.state.open.get(ref.key);
-    if (!step || step.automation === null || !step.policy) return { granted: false, why: "not_open" };
-    if (step.attempt !== ref.attempt) return { granted: false, why: "other_attempt" };
-    if (step.status !== "dispatched") return { granted: false, why: "taken" };
-    const now = this.#ledger.now();
-    this.#commitAndProceed([{ kind: "attempt.claimed", at: now, key: step.key, attempt: step.attempt }], () => this.#dispatch.lease(step.key, now));
-    return {
-      granted: true,
-      automation: step.automation,
-      input: this.#ports.journal.value(step.startSeq),
-      idempotencyKey: this.#idempotencyKey(step.key),
-      deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, now) ?? now + limits.dispatchedAttemptMs,
-      leaseMs: this.#ports.settings.leaseMs,
-    };
+    const claim = this.#dispatch.claim(ref);
+    if (claim.granted) this.#goOn();
+    return claim;
   }
 
   /** False when the attempt is over for the run: the executor may stop. */
   renew(ref: AttemptRef): boolean {
-    const step = this.state.open.get(ref.key);
-    if (!step || step.attempt !== ref.attempt || step.status !== "claimed") return false;
-    this.#dispatch.lease(step.key, this.#ledger.now());
-    this.#arm();
-    return true;
+    const renewed = this.#dispatch.renew(ref);
+    if (renewed) this.#arm();
+    return renewed;
   }
 
   settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
-    const step = this.state.steps.get(ref.key);
-    if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") return "ignored";
-    this.#commitAndProceed([attemptEnded(step, outcome, this.#ledger.now(), this.#ports.random.number())], () => this.#dispatch.forget(step.key));
-    return "recorded";
+    const settled = this.#dispatch.settle(ref, outcome);
+    if (settled === "recorded") this.#goOn();
+    return settled;
   }
 
   /** The index has the run's summary up to `seq`. */
@@ -200,8 +177,8 @@ export class RunEngine {
     if (!this.exists) return;
     const now = this.#ledger.now();
     // First of all, so that whatever happens below, something durable points at the run.
-    if (!this.state.ended) this.#setAlarm(now + this.#ports.settings.leaseMs);
-    else this.#armedAt = null;
+    if (this.state.ended) this.#alarm.learn(null);
+    else this.#alarm.set(now + this.#ports.settings.leaseMs);
     this.#doDue(now);
     this.#proceed();
     if (this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
@@ -217,24 +194,24 @@ export class RunEngine {
 
   /** Arms the alarm for a run that was loaded without one. */
   repair(armedAt: number | null): void {
-    if (!this.exists || this.#armedAt !== undefined) return;
-    this.#armedAt = armedAt;
+    if (!this.exists || this.#alarm.isKnown) return;
+    this.#alarm.learn(armedAt);
     if (!this.state.ended && (armedAt === null || armedAt < this.#ledger.now() - 60_000)) this.#arm();
   }
 
   /** Resolves when nothing executes here any more, or after `maxMs`. */
   quiet(maxMs: number): Promise<void> {
-    return this.busy ? this.#waitIn(this.#quietWaiters, maxMs) : Promise.resolve();
+    return this.busy ? this.#quietWaiters.wait(maxMs) : Promise.resolve();
   }
 
   /** Resolves when the run has ended, or after `maxMs`. */
   end(maxMs: number): Promise<void> {
-    return this.state.ended ? Promise.resolve() : this.#waitIn(this.#endWaiters, maxMs);
+    return this.state.ended ? Promise.resolve() : this.#endWaiters.wait(maxMs);
   }
 
   /** Makes the alarm host what is still busy: a floating promise would be lost with the object, unseen. */
   hostByAlarm(): void {
-    if (this.busy) this.#setAlarm(this.#ledger.now());
+    if (this.busy) this.#alarm.set(this.#ledger.now());
   }
 
   /** Lets go of the code without a word to the journal, as the end of the process does. */
@@ -247,16 +224,14 @@ export class RunEngine {
     if (!this.exists) throw new Fault("run_not_found");
   }
 
-  #idempotencyKey(key: string): string {
-    const { created } = this.state;
-    invariant(created, "A run without its first entry has no keys.");
-    return idempotencyKey(created.namespace, created.runId, key);
+  #commitAndGoOn(entries: readonly Entry[]): void {
+    this.#ledger.commit(entries);
+    if (entries.length > 0) this.#goOn();
   }
 
-  #commitAndProceed(entries: readonly Entry[], before: () => void = () => {}): void {
-    this.#ledger.commit(entries);
-    before();
-    if (entries.length > 0) this.#execution?.advance();
+  /** The journal grew from outside: the code may have something to do. */
+  #goOn(): void {
+    this.#execution?.advance();
     this.#proceed();
     this.#turnDone();
   }
@@ -272,7 +247,7 @@ export class RunEngine {
       return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
     if (state.blocked) this.#postponeBlocked();
     this.#execution = new Execution(this.#ledger, this.#ports, {
-      dispatch: (step) => this.#send(step),
+      dispatch: (step) => this.#dispatch.send(step),
       progressed: () => this.#arm(),
       parked: () => this.#becameQuiet(),
       ended: () => this.#wrapUp(),
@@ -303,35 +278,19 @@ export class RunEngine {
       this.#ledger.commit([waitEnded(step, now)]);
       return true;
     }
-    if (this.#dispatch.isDue(step, now)) {
-      if (step.status === "dispatched") this.#send(step);
-      else this.#giveUpClaim(step, now);
+    this.#dispatch.doDue(step, now);
+    if (step.lostInARow >= limits.lostAttemptsInARow) {
+      this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; what runs it may not survive it.`);
+      return false;
     }
     if (step.status === "retrying" && (step.retryAt ?? 0) <= now) this.#retry(step, now);
     return false;
   }
 
-  #giveUpClaim(step: StepState, now: number): void {
-    this.#dispatch.forget(step.key);
-    this.#ledger.commit([
-      attemptLost(step, now, encodeError(new Fault("attempt_lost", `The executor of attempt ${step.attempt} of ${step.key} went silent.`))),
-    ]);
-    if (step.lostInARow >= limits.lostAttemptsInARow)
-      this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; its executor may not survive it.`);
-  }
-
   #retry(step: StepState, now: number): void {
     if (step.dispatch === "inline") return this.#execution?.retry(step);
     this.#ledger.commit([attemptStarted(step, now)]);
-    this.#send(step);
-  }
-
-  #send(step: StepState): void {
-    const { created } = this.state;
-    invariant(created, "A run without its first entry sends nothing.");
-    this.#dispatch.send({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt }, this.#ledger.now(), () =>
-      this.#becameQuiet(),
-    );
+    this.#dispatch.send(step);
   }
 
   #block(reason: BlockReason, message: string): void {
@@ -358,7 +317,7 @@ export class RunEngine {
     this.#ledger.forgetValues();
     this.#publication.request(this.summary.seq, Number.NEGATIVE_INFINITY);
     this.#becameQuiet();
-    for (const done of this.#endWaiters.splice(0)) done();
+    this.#endWaiters.release();
   }
 
   #becameQuiet(): void {
@@ -366,7 +325,7 @@ export class RunEngine {
     this.#cancelShowBusy?.();
     this.#publication.request(this.summary.seq, this.#ledger.now());
     this.#turnDone();
-    for (const done of this.#quietWaiters.splice(0)) done();
+    this.#quietWaiters.release();
   }
 
   /** What every entrance ends with: the index hears what is due, and the alarm stands at the next thing to do. */
@@ -403,37 +362,11 @@ export class RunEngine {
     return Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
   }
 
-  /** Keeps the alarm at or before the next deadline. While the run is busy an early alarm is left alone: moving it would cost a write per step. */
+  /** While the run is busy, the alarm is there for its death only; and that of an ended run resends what nobody confirmed. Both may come early. */
   #arm(): void {
     if (!this.exists) return;
     const now = this.#ledger.now();
-    const at = this.#wakeAt(now);
-    const armedAt = this.#armedAt;
-    if (at === null) return this.#clearAlarm();
-    const keepsEarly = this.busy || this.state.ended !== null;
-    if (typeof armedAt === "number" && armedAt > now && (armedAt === at || (keepsEarly && armedAt < at))) return;
-    this.#setAlarm(at);
-  }
-
-  #setAlarm(at: number): void {
-    this.#ports.alarm.set(at);
-    this.#armedAt = at;
-  }
-
-  #clearAlarm(): void {
-    if (this.#armedAt === null) return;
-    this.#ports.alarm.clear();
-    this.#armedAt = null;
-  }
-
-  #waitIn(waiters: (() => void)[], maxMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = this.#ports.clock.timer(this.#ports.clock.now() + maxMs, resolve);
-      waiters.push(() => {
-        cancel();
-        resolve();
-      });
-    });
+    this.#alarm.stand(this.#wakeAt(now), { now, earlyIsFine: this.busy || this.state.ended !== null });
   }
 
   #takerOf(command: EventCommand): StepState | null {

@@ -47,171 +47,179 @@ const hostMs = 10 * 60_000;
  * The Durable Object of one run: it gives the engine its storage, its alarm and its callers, and holds no rule of its own. Every method answers a
  * fault as a value, for a thrown one would lose its class on the way.
  */
-export function runObjectClass(options: RunObjectOptions) {
-  const clock = options.clock ?? systemClock;
+export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
+  protected abstract readonly options: RunObjectOptions;
+  #engine: RunEngine | null = null;
+  #journal: SqliteJournal | null = null;
 
-  return class RunObject extends DurableObject<RunObjectEnv> {
-    #engine: RunEngine | null = null;
-    #journal: SqliteJournal | null = null;
+  /** Starts the run; with `waitMs`, answers when it has ended or the time is over, whichever is first. */
+  start(command: StartCommand, waitMs: number): Promise<Answer<Started>> {
+    return this.#answer(async (engine) => {
+      const { created } = engine.start(command);
+      await this.#host(engine, waitMs);
+      return { run: engine.summary, created };
+    });
+  }
 
-    /** Starts the run; with `waitMs`, answers when it has ended or the time is over, whichever is first. */
-    start(command: StartCommand, waitMs: number): Promise<Answer<Started>> {
-      return this.#answer(async (engine) => {
-        const { created } = engine.start(command);
-        await this.#host(engine, waitMs);
-        return { run: engine.summary, created };
-      });
-    }
+  sendEvent(command: EventCommand): Promise<Answer<EventAccepted>> {
+    return this.#answer(async (engine) => {
+      const accepted = await engine.sendEvent(command);
+      await this.#host(engine, 0);
+      return accepted;
+    });
+  }
 
-    sendEvent(command: EventCommand): Promise<Answer<EventAccepted>> {
-      return this.#answer(async (engine) => {
-        const accepted = await engine.sendEvent(command);
-        await this.#host(engine, 0);
-        return accepted;
-      });
-    }
+  callbackTerms(key: string): Promise<Answer<CallbackTerms>> {
+    return this.#answer((engine) => engine.callbackTerms(key));
+  }
 
-    callbackTerms(key: string): Promise<Answer<CallbackTerms>> {
-      return this.#answer((engine) => engine.callbackTerms(key));
-    }
+  callback(key: string, payload: string): Promise<Answer<RunSummary>> {
+    return this.#answer(async (engine) => {
+      await engine.callback(key, payload);
+      await this.#host(engine, 0);
+      return engine.summary;
+    });
+  }
 
-    callback(key: string, payload: string): Promise<Answer<RunSummary>> {
-      return this.#answer(async (engine) => {
-        await engine.callback(key, payload);
-        await this.#host(engine, 0);
-        return engine.summary;
-      });
-    }
+  cancel(command: OperatorCommand): Promise<Answer<RunSummary>> {
+    return this.#answer(async (engine) => {
+      engine.cancel(command);
+      await this.#host(engine, 0);
+      return engine.summary;
+    });
+  }
 
-    cancel(command: OperatorCommand): Promise<Answer<RunSummary>> {
-      return this.#answer(async (engine) => {
-        engine.cancel(command);
-        await this.#host(engine, 0);
-        return engine.summary;
-      });
-    }
+  resume(command: OperatorCommand): Promise<Answer<RunSummary>> {
+    return this.#answer(async (engine) => {
+      engine.resume(command);
+      await this.#host(engine, 0);
+      return engine.summary;
+    });
+  }
 
-    resume(command: OperatorCommand): Promise<Answer<RunSummary>> {
-      return this.#answer(async (engine) => {
-        engine.resume(command);
-        await this.#host(engine, 0);
-        return engine.summary;
-      });
-    }
+  terminate(command: OperatorCommand): Promise<Answer<RunSummary>> {
+    return this.#answer((engine) => engine.terminate(command));
+  }
 
-    terminate(command: OperatorCommand): Promise<Answer<RunSummary>> {
-      return this.#answer((engine) => engine.terminate(command));
-    }
+  claim(ref: AttemptRef): Promise<Answer<Claim>> {
+    return this.#answer((engine) => engine.claim(ref));
+  }
 
-    claim(ref: AttemptRef): Promise<Answer<Claim>> {
-      return this.#answer((engine) => engine.claim(ref));
-    }
+  renew(ref: AttemptRef): Promise<Answer<boolean>> {
+    return this.#answer((engine) => engine.renew(ref));
+  }
 
-    renew(ref: AttemptRef): Promise<Answer<boolean>> {
-      return this.#answer((engine) => engine.renew(ref));
-    }
+  settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Answer<Settled>> {
+    return this.#answer(async (engine) => {
+      const settled = engine.settle(ref, outcome);
+      await this.#host(engine, 0);
+      return settled;
+    });
+  }
 
-    settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Answer<Settled>> {
-      return this.#answer(async (engine) => {
-        const settled = engine.settle(ref, outcome);
-        await this.#host(engine, 0);
-        return settled;
-      });
-    }
+  indexed(seq: number): Promise<Answer<null>> {
+    return this.#answer((engine) => {
+      if (engine.exists) engine.indexed(seq);
+      return null;
+    });
+  }
 
-    indexed(seq: number): Promise<Answer<null>> {
-      return this.#answer((engine) => {
-        if (engine.exists) engine.indexed(seq);
-        return null;
-      });
-    }
+  poke(): Promise<Answer<null>> {
+    return this.#answer(async (engine) => {
+      engine.poke();
+      await this.#host(engine, 0);
+      return null;
+    });
+  }
 
-    poke(): Promise<Answer<null>> {
-      return this.#answer(async (engine) => {
-        engine.poke();
-        await this.#host(engine, 0);
-        return null;
-      });
-    }
+  /** The run whole; with `waitMs`, when it has ended or the time is over. */
+  detail(waitMs: number): Promise<Answer<RunDetail>> {
+    return this.#answer(async (engine) => {
+      if (engine.exists && waitMs > 0) await this.#host(engine, waitMs);
+      return runDetail(this.#source(engine), () => engine.summary);
+    });
+  }
 
-    /** The run whole; with `waitMs`, when it has ended or the time is over. */
-    detail(waitMs: number): Promise<Answer<RunDetail>> {
-      return this.#answer(async (engine) => {
-        if (engine.exists && waitMs > 0) await this.#host(engine, waitMs);
-        return runDetail(this.#source(engine), () => engine.summary);
-      });
-    }
+  steps(after: number, limit: number): Promise<Answer<readonly StepRecord[]>> {
+    return this.#answer((engine) => runSteps(this.#source(engine), after, limit));
+  }
 
-    steps(after: number, limit: number): Promise<Answer<readonly StepRecord[]>> {
-      return this.#answer((engine) => runSteps(this.#source(engine), after, limit));
-    }
+  step(key: string): Promise<Answer<StepRecord>> {
+    return this.#answer((engine) => runStep(this.#source(engine), key));
+  }
 
-    step(key: string): Promise<Answer<StepRecord>> {
-      return this.#answer((engine) => runStep(this.#source(engine), key));
-    }
+  journal(after: number, limit: number): Promise<Answer<readonly Recorded[]>> {
+    return this.#answer((engine) => runJournal(this.#source(engine), after, limit));
+  }
 
-    journal(after: number, limit: number): Promise<Answer<readonly Recorded[]>> {
-      return this.#answer((engine) => runJournal(this.#source(engine), after, limit));
-    }
-
-    override async alarm(): Promise<void> {
-      try {
-        const engine = this.#load();
-        engine.wake();
-        await engine.quiet(hostMs);
-        engine.hostByAlarm();
-      } catch (error) {
-        // The platform deletes an alarm that throws seven times. This one never throws, and never runs out.
-        consoleLog({ object: this.ctx.id.name ?? this.ctx.id.toString() }).error("The alarm failed; it is set again.", { error: String(error) });
-        await this.ctx.storage.setAlarm(clock.now() + 30_000);
-      }
-    }
-
-    #load(): RunEngine {
-      this.#journal ??= new SqliteJournal(this.ctx.storage);
-      this.#engine ??= new RunEngine(this.#ports(this.#journal));
-      return this.#engine;
-    }
-
-    #ports(journal: SqliteJournal): EnginePorts {
-      const { ctx, env } = this;
-      return {
-        journal,
-        alarm: { set: (at) => void ctx.storage.setAlarm(at), clear: () => void ctx.storage.deleteAlarm() },
-        clock,
-        random: systemRandom,
-        dispatcher: queueDispatcher(env.STEPS),
-        publisher: queuePublisher(env.SUMMARIES),
-        callbacks: callbackMint(env.SEGNO_SECRET),
-        registry: options.registry,
-        settings: { ...defaultSettings, ...options.settings },
-        abort: (error) => ctx.abort(`The journal refused an entry: ${String(error)}`),
-        log: consoleLog({ object: ctx.id.name ?? ctx.id.toString() }),
-      };
-    }
-
-    #source(engine: RunEngine) {
-      this.#journal ??= new SqliteJournal(this.ctx.storage);
-      return { state: engine.state, journal: this.#journal, callbacks: callbackMint(this.env.SEGNO_SECRET) };
-    }
-
-    /** Keeps the run alive: as long as the caller waits by the call itself, afterwards by the alarm. */
-    async #host(engine: RunEngine, waitMs: number): Promise<void> {
-      if (waitMs > 0) await engine.end(waitMs);
-      else await clock.idle();
+  override async alarm(): Promise<void> {
+    try {
+      const engine = this.#load();
+      engine.wake();
+      await engine.quiet(hostMs);
       engine.hostByAlarm();
+    } catch (error) {
+      // The platform deletes an alarm that throws seven times. This one never throws, and never runs out.
+      consoleLog({ object: this.ctx.id.name ?? this.ctx.id.toString() }).error("The alarm failed; it is set again.", { error: String(error) });
+      await this.ctx.storage.setAlarm(this.#clock.now() + 30_000);
     }
+  }
 
-    async #answer<T>(command: (engine: RunEngine) => T | Promise<T>): Promise<Answer<T>> {
-      try {
-        const isFirstTouch = this.#engine === null;
-        const engine = this.#load();
-        if (isFirstTouch && engine.exists) engine.repair(await this.ctx.storage.getAlarm());
-        return { ok: true, value: await command(engine) };
-      } catch (error) {
-        return { ok: false, fault: faultRecord(error) };
-      }
+  get #clock(): Clock {
+    return this.options.clock ?? systemClock;
+  }
+
+  #load(): RunEngine {
+    this.#journal ??= new SqliteJournal(this.ctx.storage);
+    this.#engine ??= new RunEngine(this.#ports(this.#journal));
+    return this.#engine;
+  }
+
+  #ports(journal: SqliteJournal): EnginePorts {
+    const { ctx, env } = this;
+    return {
+      journal,
+      alarm: { set: (at) => void ctx.storage.setAlarm(at), clear: () => void ctx.storage.deleteAlarm() },
+      clock: this.#clock,
+      random: systemRandom,
+      dispatcher: queueDispatcher(env.STEPS),
+      publisher: queuePublisher(env.SUMMARIES),
+      callbacks: callbackMint(env.SEGNO_SECRET),
+      registry: this.options.registry,
+      settings: { ...defaultSettings, ...this.options.settings },
+      abort: (error) => ctx.abort(`The journal refused an entry: ${String(error)}`),
+      log: consoleLog({ object: ctx.id.name ?? ctx.id.toString() }),
+    };
+  }
+
+  #source(engine: RunEngine) {
+    this.#journal ??= new SqliteJournal(this.ctx.storage);
+    return { state: engine.state, journal: this.#journal, callbacks: callbackMint(this.env.SEGNO_SECRET) };
+  }
+
+  /** Keeps the run alive: as long as the caller waits by the call itself, afterwards by the alarm. */
+  async #host(engine: RunEngine, waitMs: number): Promise<void> {
+    if (waitMs > 0) await engine.end(waitMs);
+    else await this.#clock.idle();
+    engine.hostByAlarm();
+  }
+
+  async #answer<T>(command: (engine: RunEngine) => T | Promise<T>): Promise<Answer<T>> {
+    try {
+      const isFirstTouch = this.#engine === null;
+      const engine = this.#load();
+      if (isFirstTouch && engine.exists) engine.repair(await this.ctx.storage.getAlarm());
+      return { ok: true, value: await command(engine) };
+    } catch (error) {
+      return { ok: false, fault: faultRecord(error) };
     }
+  }
+}
+
+/** The class to export from the Worker, over what is deployed with it. */
+export function runObjectClass(options: RunObjectOptions) {
+  return class RunObject extends BaseRunObject {
+    protected override readonly options = options;
   };
 }
 

@@ -16,10 +16,9 @@ import type { Recorded } from "#core/entry.ts";
 import type { Answer } from "#core/fault.ts";
 import { Fault } from "#core/fault.ts";
 import type { RunSummary } from "#core/run.ts";
-import type { runObjectClass } from "./run-object.ts";
+import type { BaseRunObject } from "./run-object.ts";
 
-type RunObject = InstanceType<ReturnType<typeof runObjectClass>>;
-export type RunNamespace = DurableObjectNamespace<RunObject>;
+export type RunNamespace = DurableObjectNamespace<BaseRunObject>;
 
 /** One run, from outside its object. Faults are thrown as such; a call that did not get through is repeated, which every command allows. */
 export interface RunHandle {
@@ -43,7 +42,7 @@ export interface RunHandle {
 
 /** The object of a run is found by its name alone, so nothing maps ids to objects, and nothing can lose the mapping. */
 export function runHandle(runs: RunNamespace, namespace: string, runId: string): RunHandle {
-  const call = <T>(ask: (stub: DurableObjectStub<RunObject>) => Promise<Answer<T>>): Promise<T> =>
+  const call = <T>(ask: (stub: DurableObjectStub<BaseRunObject>) => Promise<Answer<T>>): Promise<T> =>
     callWithRetry(() => ask(runs.getByName(`${namespace}:${runId}`)));
   return {
     start: (command, waitMs) => call((stub) => stub.start(command, waitMs) as Promise<Answer<Started>>),
@@ -73,25 +72,22 @@ const attempts = 4;
  */
 async function callWithRetry<T>(ask: () => Promise<Answer<T>>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
-    try {
-      const answer = await ask();
-      if (answer.ok) return answer.value;
-      throw new Fault(answer.fault.code, answer.fault.message, { ...answer.fault.details });
-    } catch (error) {
-      if (error instanceof Fault) throw error;
-      if (!isTransport(error)) throw error;
-      if (attempt === attempts || isOverloaded(error)) throw new Fault("overloaded", undefined, {}, { cause: error });
-      await scheduler.wait(20 * 4 ** attempt * (0.5 + Math.random()));
-    }
+    const answer = await ask().catch((error: unknown) => unreached(error, attempt));
+    if (answer?.ok) return answer.value;
+    if (answer) throw new Fault(answer.fault.code, answer.fault.message, { ...answer.fault.details });
+    await scheduler.wait(20 * 4 ** attempt * (0.5 + Math.random()));
   }
 }
 
-function isOverloaded(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "overloaded" in error && error.overloaded === true;
+/** Null when the call is worth repeating. @throws what the object's code threw, and `overloaded` when it is time to give up. */
+function unreached(error: unknown, attempt: number): null {
+  const overloaded = hasFlag(error, "overloaded");
+  // The object went away or was never reached: not something that its code threw.
+  if (!overloaded && !hasFlag(error, "retryable") && !hasFlag(error, "durableObjectReset")) throw error;
+  if (overloaded || attempt === attempts) throw new Fault("overloaded", undefined, {}, { cause: error });
+  return null;
 }
 
-/** The object went away, or was never reached: not something that its code threw. */
-function isTransport(error: unknown): boolean {
-  if (typeof error !== "object" || error === null) return false;
-  return ("retryable" in error && error.retryable === true) || ("durableObjectReset" in error && error.durableObjectReset === true) || isOverloaded(error);
+function hasFlag(error: unknown, flag: string): boolean {
+  return typeof error === "object" && error !== null && Reflect.get(error, flag) === true;
 }

@@ -1,10 +1,11 @@
-import type { StepMessage } from "#core/command.ts";
+import type { StartCommand, StepMessage } from "#core/command.ts";
+import type { Entry } from "#core/entry.ts";
 import { decode, encode, encodeError } from "#core/value.ts";
 import { ManualClock, MemoryRun, seededRandom } from "#engine/memory.ts";
 import type { AnyAutomation } from "#sdk/automation.ts";
 import { verdictOf } from "#sdk/errors.ts";
-import { createRegistry } from "#sdk/registry.ts";
-import type { AnyWorkflow } from "#sdk/workflow.ts";
+import { createRegistry, type Registry } from "#sdk/registry.ts";
+import { type AnyWorkflow, type WorkflowOptions, workflow } from "#sdk/workflow.ts";
 
 /** One effect that reached the outside world. */
 export interface Effect {

@@ -61,6 +61,12 @@ export async function callsTo(service: string): Promise<any[]> {
   return (await mock("GET", `/admin/calls?service=${service}`)).body.calls;
 }
 
+/** What the mock SaaS really did for a service: a repeated call that it answered from memory is not there. */
+// biome-ignore lint/suspicious/noExplicitAny: as above
+export async function effectsOf(service: string): Promise<any[]> {
+  return (await mock("GET", `/admin/effects?service=${service}`)).body.effects;
+}
+
 async function read(response: Response): Promise<Answer> {
   const text = await response.text();
   return { status: response.status, headers: response.headers, body: response.headers.get("content-type")?.includes("json") ? JSON.parse(text) : text };
@@ -112,13 +118,33 @@ export async function eventually<T>(look: () => Promise<T | null | undefined | f
 export async function fireAlarms(): Promise<void> {
   for (let rounds = 0; rounds < 50; rounds++) {
     let fired = 0;
-    for (const id of await listDurableObjectIds(env.RUNS)) {
-      const stub = env.RUNS.get(id);
-      const at = await runInDurableObject(stub, (_instance, state) => state.storage.getAlarm());
+    for (const [stub] of await dueAlarms()) {
+      // Another run's alarm may have moved this one.
+      const at = await alarmOf(stub);
       if (at !== null && at <= clock.now() && (await runDurableObjectAlarm(stub))) fired++;
     }
     if (fired === 0) return;
   }
+}
+
+type Stub = ReturnType<typeof env.RUNS.get>;
+
+/** When the alarm of a run's object is set to; null: it has none. */
+export function alarmOf(stub: Stub): Promise<number | null> {
+  return runInDurableObject(stub, (_instance, state) => state.storage.getAlarm());
+}
+
+async function alarms(): Promise<(readonly [Stub, number])[]> {
+  const stubs = (await listDurableObjectIds(env.RUNS)).map((id) => env.RUNS.get(id));
+  const times = await Promise.all(stubs.map(alarmOf));
+  return stubs.flatMap((stub, nth) => {
+    const at = times[nth];
+    return typeof at === "number" ? [[stub, at] as const] : [];
+  });
+}
+
+async function dueAlarms(): Promise<(readonly [Stub, number])[]> {
+  return (await alarms()).filter(([, at]) => at <= clock.now());
 }
 
 /** Moves the fake clock and lets everything happen that is due on the way, in order. */
@@ -132,15 +158,19 @@ export async function advance(ms: number): Promise<void> {
   }
 }
 
+/**
+ * Moves the fake clock in one step and starts what is due, without waiting for it: for stories in which something hangs, so that the alarm that
+ * hosts it does not come back by itself. Wait for what must happen with `until` or `eventually`.
+ */
+export async function passTime(ms: number): Promise<void> {
+  clock.set(clock.now() + ms);
+  for (const [stub] of await dueAlarms()) void runDurableObjectAlarm(stub).catch(() => {});
+}
+
 async function dueTimes(): Promise<number[]> {
-  const times: number[] = [];
   const timer = clock.nextTimerAt();
-  if (timer !== null) times.push(timer);
-  for (const id of await listDurableObjectIds(env.RUNS)) {
-    const at = await runInDurableObject(env.RUNS.get(id), (_instance, state) => state.storage.getAlarm());
-    if (at !== null) times.push(Math.max(at, clock.now()));
-  }
-  return times.filter((at) => at > clock.now());
+  const times = (await alarms()).map(([, at]) => at);
+  return [...times, ...(timer === null ? [] : [timer])].filter((at) => at > clock.now());
 }
 
 export const seconds = (n: number): number => n * 1000;

@@ -1,0 +1,303 @@
+import { automation, workflow } from "segno";
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { z } from "zod";
+import { saas } from "#examples/saas.ts";
+import { deploy } from "../world.ts";
+import { advance, api, callsTo, crash, effectsOf, eventually, mock, run, seconds, setUpWorld, start, steps, until } from "./story.ts";
+
+/** Runs whose object is killed. A killed run goes on when its alarm comes; by then its lease of 15 s is over. */
+
+const afterLease = seconds(16);
+
+/** Places in the workflows' code where a run stands still, until it is killed. Met once; the code passes by when it runs again. */
+const halts = new Set<string>();
+/** The places where runs stand now. */
+const halted = new Set<string>();
+/** How often the function of a run began: twice means that its object died in between, since nothing else makes it begin again. */
+const beginnings = new Map<string, number>();
+
+beforeAll(async () => {
+  await setUpWorld();
+  deploy(signup, dispatchedSignup, createCustomer, bulletin, settlement);
+});
+beforeEach(async () => {
+  halts.clear();
+  halted.clear();
+  await mock("DELETE", "/admin/state");
+});
+
+function began(runId: string): void {
+  beginnings.set(runId, (beginnings.get(runId) ?? 0) + 1);
+}
+
+async function haltAt(place: string): Promise<void> {
+  if (!halts.delete(place)) return;
+  halted.add(place);
+  await new Promise<never>(() => {});
+}
+
+interface Customer {
+  readonly customerId: string;
+}
+
+/** Creates a customer at the billing provider and keeps the id. */
+const signup = workflow({
+  name: "signup",
+  input: z.object({ email: z.string() }),
+  async run({ input, step, run }) {
+    began(run.id);
+    const customer = await step.do("create-customer", { input, retries: { delay: "1s", jitter: 0 } }, async ({ input: body, idempotencyKey, signal }) => {
+      const created = await saas<Customer>("/billing/customers", { body, idempotencyKey, signal });
+      await haltAt(`${run.id}: customer created`);
+      return created;
+    });
+    return { customerId: customer.customerId };
+  },
+});
+
+const createCustomer = automation({
+  name: "create-customer",
+  dispatch: "queue",
+  input: z.object({ email: z.string() }),
+  run: ({ input, idempotencyKey, signal }) => saas<Customer>("/billing/customers", { body: input, idempotencyKey, signal }),
+});
+
+const dispatchedSignup = workflow({
+  name: "dispatched-signup",
+  input: z.object({ email: z.string() }),
+  async run({ input, step, run }) {
+    began(run.id);
+    return { customerId: (await step.run(createCustomer, input)).customerId };
+  },
+});
+
+/** What must be true of a sign-up, however often it was interrupted. */
+async function expectOneCustomer(id: string, calls: number): Promise<void> {
+  const done = await until(id, "completed", "failed");
+  expect(done.status).toBe("completed");
+  const received = await callsTo("billing");
+  expect(received).toHaveLength(calls);
+  expect(new Set(received.map((call) => call.idempotencyKey))).toEqual(new Set([`default/${id}/create-customer`]));
+  expect(new Set(received.map((call) => call.body))).toEqual(new Set([JSON.stringify({ email: "ann@acme.example" })]));
+  const customers = await effectsOf("billing");
+  expect(customers).toHaveLength(1);
+  expect(done.output).toEqual({ customerId: customers[0].resourceId });
+  const { entries } = (await api("GET", `/v1/runs/${id}/journal?limit=200`)).body;
+  // biome-ignore lint/suspicious/noExplicitAny: an entry of the API
+  expect(entries.filter((entry: any) => entry.kind === "step.completed").map((entry: any) => entry.key)).toEqual(["create-customer"]);
+}
+
+const ann = { email: "ann@acme.example" };
+
+async function outcomes(id: string): Promise<unknown[]> {
+  // biome-ignore lint/suspicious/noExplicitAny: an attempt of the API
+  return (await steps(id))[0].attempts.map((attempt: any) => attempt.outcome);
+}
+
+test("R18: the billing provider created the customer and answered with an error: one customer, and its id is stored", async () => {
+  await mock("PUT", "/admin/faults/billing", { mode: "accept-then-fail", status: 502, times: 1 });
+  const id = await start("signup", ann);
+  await until(id, "waiting");
+  expect(await effectsOf("billing")).toHaveLength(1);
+  await advance(seconds(1));
+  await expectOneCustomer(id, 2);
+  expect(await outcomes(id)).toEqual(["failed", "completed"]);
+});
+
+test("R18: the billing provider created the customer and the answer was cut off: one customer, and its id is stored", async () => {
+  await mock("PUT", "/admin/faults/billing", { mode: "accept-then-drop", times: 1 });
+  const id = await start("signup", ann);
+  await until(id, "waiting");
+  expect(await effectsOf("billing")).toHaveLength(1);
+  await advance(seconds(1));
+  await expectOneCustomer(id, 2);
+  expect(await outcomes(id)).toEqual(["failed", "completed"]);
+});
+
+test("R18: killed while the billing provider, which has created the customer, is slow to answer: one customer, and its id is stored", async () => {
+  await mock("PUT", "/admin/faults/billing", { mode: "late", delayMs: 700, times: 1 });
+  const id = await start("signup", ann);
+  await eventually(async () => (await effectsOf("billing")).length === 1, "the customer to be created");
+  await crash();
+  expect((await run(id)).status).toBe("running");
+  expect(await outcomes(id)).toEqual([null]);
+  await advance(afterLease);
+  await expectOneCustomer(id, 2);
+  expect(await outcomes(id)).toEqual(["lost", "completed"]);
+  expect(beginnings.get(id)).toBe(2);
+});
+
+test("R18: killed when the customer's id had arrived but was not stored yet: one customer, and its id is stored", async () => {
+  const id = "signup-id-arrived";
+  halts.add(`${id}: customer created`);
+  await start("signup", ann, { id });
+  await eventually(async () => halted.size === 1, "the customer's id to arrive");
+  expect((await callsTo("billing"))[0].status).toBe(201);
+  await crash();
+  await advance(afterLease);
+  await expectOneCustomer(id, 2);
+  expect(await outcomes(id)).toEqual(["lost", "completed"]);
+  expect(beginnings.get(id)).toBe(2);
+});
+
+test("R18: killed while a queue consumer creates the customer: one customer, and its id is stored", async () => {
+  await mock("PUT", "/admin/faults/billing", { mode: "late", delayMs: 500, times: 1 });
+  const id = await start("dispatched-signup", ann);
+  await eventually(async () => (await effectsOf("billing")).length === 1, "the customer to be created");
+  await crash();
+  expect((await run(id)).status).toBe("running");
+  // The consumer may have died along with its queue, which lives in the same process here: then its lease ends, and another one takes over.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  if ((await run(id)).status !== "completed") await advance(seconds(60));
+  const sent = (await callsTo("billing")).length;
+  expect(sent).toBeLessThanOrEqual(2);
+  await expectOneCustomer(id, sent);
+  expect(beginnings.get(id)).toBe(2);
+});
+
+const boundaries = Array.from({ length: 20 }, (_, index) => index + 1);
+
+/** Twenty notices, one after the other. It can be stopped before the first, after each, and when a notice is out but not recorded. */
+const bulletin = workflow({
+  name: "bulletin",
+  async run({ step, run }) {
+    began(run.id);
+    await haltAt(`${run.id}: after 0`);
+    const sent: string[] = [];
+    for (const notice of boundaries) {
+      const { notificationId } = await step.do(`notice-${notice}`, async ({ idempotencyKey, signal }) => {
+        const accepted = await saas<{ notificationId: string }>("/notifications", { body: { text: `${run.id}: ${notice}` }, idempotencyKey, signal });
+        await haltAt(`${run.id}: in ${notice}`);
+        return accepted;
+      });
+      sent.push(notificationId);
+      await haltAt(`${run.id}: after ${notice}`);
+    }
+    return sent;
+  },
+});
+
+/** The keys of a run's twenty notices, in order. */
+function noticeKeys(id: string): string[] {
+  return boundaries.map((notice) => `default/${id}/notice-${notice}`);
+}
+
+/** Calls and effects at the notification service, by run. */
+async function noticesOf(id: string): Promise<{ readonly calls: string[]; readonly effects: string[]; readonly ids: string[] }> {
+  const ofRun = (item: { idempotencyKey: string }) => item.idempotencyKey.startsWith(`default/${id}/`);
+  const effects = (await effectsOf("notifications")).filter(ofRun);
+  return {
+    calls: (await callsTo("notifications")).filter(ofRun).map((call) => call.idempotencyKey),
+    effects: effects.map((effect) => effect.idempotencyKey),
+    ids: effects.map((effect) => effect.resourceId),
+  };
+}
+
+async function expectWholeHistory(id: string): Promise<void> {
+  const history = await steps(id);
+  expect(history.map((step) => step.key)).toEqual(boundaries.map((notice) => `notice-${notice}`));
+  expect(new Set(history.map((step) => step.status))).toEqual(new Set(["completed"]));
+}
+
+test("R26: twenty runs, each killed at another of its twenty step boundaries, pick up exactly there: twenty calls each, none twice", async () => {
+  const places = boundaries.map((boundary) => ({ id: `between-${boundary}`, boundary }));
+  for (const { id, boundary } of places) halts.add(`${id}: after ${boundary}`);
+  for (const { id } of places) await start("bulletin", null, { id });
+  await eventually(async () => halted.size === 20, "every run to stand at its boundary");
+  expect(await callsTo("notifications")).toHaveLength(210);
+
+  await crash();
+  await advance(afterLease);
+
+  for (const { id } of places) {
+    const done = await until(id, "completed", "failed");
+    const { calls, effects, ids } = await noticesOf(id);
+    expect(calls).toEqual(noticeKeys(id));
+    expect(effects).toEqual(noticeKeys(id));
+    expect(done.output).toEqual(ids);
+    expect(beginnings.get(id)).toBe(2);
+    await expectWholeHistory(id);
+  }
+}, 60_000);
+
+test("R26: twenty runs, each killed with another step done but not recorded, repeat that one call with its key: twenty effects each", async () => {
+  const places = boundaries.map((boundary) => ({ id: `within-${boundary}`, boundary }));
+  for (const { id, boundary } of places) halts.add(`${id}: in ${boundary}`);
+  for (const { id } of places) await start("bulletin", null, { id });
+  await eventually(async () => halted.size === 20, "every run to stand in its step");
+
+  await crash();
+  await advance(afterLease);
+
+  for (const { id, boundary } of places) {
+    const done = await until(id, "completed", "failed");
+    const { calls, effects, ids } = await noticesOf(id);
+    expect(calls).toEqual(noticeKeys(id).toSpliced(boundary, 0, `default/${id}/notice-${boundary}`));
+    expect(effects).toEqual(noticeKeys(id));
+    expect(done.output).toEqual(ids);
+    expect(beginnings.get(id)).toBe(2);
+    await expectWholeHistory(id);
+  }
+}, 60_000);
+
+test("R26: one run, killed before its first step and after each of the twenty, makes twenty calls and ends by itself", async () => {
+  const id = "killed-at-all";
+  for (const boundary of [0, ...boundaries]) halts.add(`${id}: after ${boundary}`);
+  await start("bulletin", null, { id });
+  for (const boundary of [0, ...boundaries]) {
+    await eventually(async () => halted.has(`${id}: after ${boundary}`), `the run to stand after step ${boundary}`);
+    await crash();
+    // Not `advance`: the alarm hosts the run until it rests, and this one never does, it halts.
+    void advance(afterLease).catch(() => {});
+  }
+  const done = await until(id, "completed", "failed");
+  const { calls, ids } = await noticesOf(id);
+  expect(calls).toEqual(noticeKeys(id));
+  expect(done.output).toEqual(ids);
+  expect(beginnings.get(id)).toBe(22);
+  await expectWholeHistory(id);
+}, 60_000);
+
+/** Two systems, then a person's word. */
+const settlement = workflow({
+  name: "settlement",
+  input: z.object({ customer: z.string(), email: z.string() }),
+  attributes: ({ customer }) => ({ customer }),
+  async run({ input, step, run }) {
+    began(run.id);
+    const project = await step.do("open-project", { input: { customer: input.customer } }, ({ input: body, idempotencyKey, signal }) =>
+      saas<{ projectId: string }>("/projects", { body, idempotencyKey, signal }),
+    );
+    const { customerId } = await step.do("create-customer", { input: { email: input.email } }, ({ input: body, idempotencyKey, signal }) =>
+      saas<Customer>("/billing/customers", { body, idempotencyKey, signal }),
+    );
+    await step.waitForEvent("settlement.approved");
+    return { projectId: project.projectId, customerId };
+  },
+});
+
+test("R1: after a crash the run answers with the same context and the same completed steps, and goes on with them", async () => {
+  const id = await start("settlement", { customer: "Acme", email: "ann@acme.example" });
+  await until(id, "waiting");
+  const before = await everythingAbout(id);
+  expect(before.steps.map((step) => step.status)).toEqual(["completed", "completed", "waiting"]);
+  const [project] = await effectsOf("projects");
+  expect(before.steps[0].output).toEqual({ projectId: project.resourceId });
+
+  await crash();
+  expect(await everythingAbout(id)).toEqual(before);
+  expect(beginnings.get(id)).toBe(1);
+
+  await api("POST", `/v1/runs/${id}/events/settlement.approved`, { payload: true });
+  const done = await until(id, "completed", "failed");
+  const [customer] = await effectsOf("billing");
+  expect(done.output).toEqual({ projectId: project.resourceId, customerId: customer.resourceId });
+  expect(beginnings.get(id)).toBe(2);
+  expect(await callsTo("projects")).toHaveLength(1);
+  expect(await callsTo("billing")).toHaveLength(1);
+});
+
+// biome-ignore lint/suspicious/noExplicitAny: answers of the API
+async function everythingAbout(id: string): Promise<{ run: any; steps: any[]; journal: any }> {
+  return { run: await run(id), steps: await steps(id), journal: (await api("GET", `/v1/runs/${id}/journal?limit=200`)).body };
+}
