@@ -39,7 +39,11 @@ export function createClient(url: URL): Client {
         });
       });
       outgoing.on("timeout", () => outgoing.destroy(new Error("No answer within two minutes.")));
-      outgoing.on("error", reject);
+      outgoing.on("error", (error: Error & { code?: string }) => {
+        // The server had just closed the kept connection; it has not seen the request.
+        if (outgoing.reusedSocket && error.code === "ECONNRESET") send(method, path, body).then(resolve, reject);
+        else reject(error);
+      });
       outgoing.end(body === undefined ? undefined : JSON.stringify(body));
     });
   return { get: (path) => send("GET", path), post: (path, body) => send("POST", path, body), close: () => agent.destroy() };

@@ -6,25 +6,46 @@ import type { AnyWorkflow } from "#sdk/workflow.ts";
 /** What the test Worker and the tests share: they run in one isolate. */
 
 const tenYearsMs = 10 * 365 * 86_400_000;
+const pollMs = 2;
 
 /** Stands still until a test moves it. It is far ahead of the real time, so that no alarm set by it fires by itself. */
 class TestClock extends ManualClock {
+  readonly #timers = new Set<{ readonly at: number }>();
+
   constructor() {
     super(Date.now() + tenYearsMs);
   }
 
-  /** Fires in the context of whoever set the timer: workerd lets no other touch a run object's storage, and the clock is moved by the tests' own. */
+  /**
+   * Polls in real time, so that `fire` runs in the context of whoever set the timer: workerd lets no other touch a run object's storage, and the
+   * clock is moved from the tests' own. A timer of an object that is gone is never heard of again, as on the platform.
+   */
   override timer(at: number, fire: () => void): () => void {
-    const due = Promise.withResolvers<void>();
-    let wanted = true;
-    void due.promise.then(() => {
-      if (wanted) fire();
-    });
-    const cancel = super.timer(at, due.resolve);
-    return () => {
-      wanted = false;
-      cancel();
+    const timer = { at };
+    const poll = (): void => {
+      if (!this.#timers.has(timer)) return;
+      if (at > this.now()) {
+        setTimeout(poll, pollMs);
+        return;
+      }
+      this.#timers.delete(timer);
+      fire();
     };
+    this.#timers.add(timer);
+    setTimeout(poll, pollMs);
+    return () => this.#timers.delete(timer);
+  }
+
+  override nextTimerAt(): number | null {
+    const times = [...this.#timers].map((timer) => timer.at);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** Resolves when every timer that is due has fired. Those that can't, since their object is gone, are forgotten. */
+  async fired(): Promise<void> {
+    const due = (): { at: number }[] => [...this.#timers].filter((timer) => timer.at <= this.now());
+    for (let tries = 0; tries < 50 && due().length > 0; tries++) await new Promise((resolve) => setTimeout(resolve, pollMs));
+    for (const timer of due()) this.#timers.delete(timer);
   }
 
   override idle(): Promise<void> {

@@ -11,13 +11,14 @@ export const createProject = automation({
   run: ({ input, idempotencyKey, signal }) => saas<{ projectId: string }>("/projects", { body: input, idempotencyKey, signal }),
 });
 
-/** Takes its time, so it runs on the queue and does not hold the run. */
+/** Takes its time, so it runs on the queue and does not hold the run. When it keeps failing, the run is parked until somebody has put things right. */
 export const provisionAccount = automation({
   name: "provision-account",
   input: z.object({ projectId: z.string(), customer: z.string() }),
   dispatch: "queue",
   timeout: "30s",
-  retries: { limit: 5, delay: "1s", backoff: "exponential", maxDelay: "1m" },
+  retries: { limit: 2, delay: "1s", backoff: "exponential" },
+  onFailure: "pause",
   redact: ["password"],
   run: ({ input, idempotencyKey, signal }) =>
     saas<{ accountId: string; loginUrl: string; password: string }>("/accounts", { body: input, idempotencyKey, signal }),

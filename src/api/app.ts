@@ -10,6 +10,7 @@ import { authenticate } from "./authentication.ts";
 import { addCallbackRoute } from "./callback-route.ts";
 import { jsonAnswer } from "./contract.ts";
 import { addEventRoute } from "./event-route.ts";
+import { addOperatorRoutes } from "./operator-routes.ts";
 import { problemResponse } from "./problem.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { type ApiEnv, apiKeys } from "./settings.ts";
@@ -52,6 +53,7 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
   api.use("/v1/*", guard);
   addStartRoute(api, options);
   addRunRoutes(api);
+  addOperatorRoutes(api);
   addEventRoute(api, options);
   addWorkflowRoutes(api, options);
   addCallbackRoute(api);

@@ -143,7 +143,9 @@ export const EventBody = z
   })
   .openapi("Event");
 
-export const EndBody = z.strictObject({ reason: z.string().max(limits.attributeTextLength).optional() }).openapi("End");
+export const OperatorBody = z
+  .strictObject({ reason: z.string().max(limits.attributeTextLength).optional().openapi({ description: "Why; recorded with the name of the API key." }) })
+  .openapi("OperatorCommand");
 
 export const WaitQuery = z.strictObject({
   wait: z

@@ -3,24 +3,20 @@ import { checkRunId } from "#core/run.ts";
 import { parseRunQuery, RunQueryParameters } from "#visibility/query.ts";
 import { type Api, runOf } from "./api-context.ts";
 import {
-  EndBody,
   EntryPageView,
   jsonAnswer,
-  jsonRequest,
   PageQuery,
   problemAnswer,
   ReadHeaders,
   RunDetailView,
   RunPageView,
   RunParams,
-  RunView,
   StepPageView,
   StepParams,
   StepView,
   WaitQuery,
 } from "./contract.ts";
 import { requestWaitMs } from "./duration-field.ts";
-import { jsonBody } from "./request-body.ts";
 import { presentDetail, presentEntry, presentRun, presentStep } from "./run-view.ts";
 
 const defaultPage = 50;
@@ -72,46 +68,10 @@ const journalRoute = createRoute({
   responses: { 200: jsonAnswer("A page of entries.", EntryPageView), default: problemAnswer },
 });
 
-const cancelRoute = createRoute({
-  method: "post",
-  path: "/v1/runs/{id}/cancel",
-  tags: ["runs"],
-  summary: "Ask a run to stop",
-  description: "What is open rejects with `cancelled`, and the workflow may clean up. A repeat changes nothing.",
-  middleware: jsonBody,
-  request: { params: RunParams, body: jsonRequest(EndBody) },
-  responses: { 200: jsonAnswer("The run as it stands.", RunView), default: problemAnswer },
-});
-
-const terminateRoute = createRoute({
-  method: "post",
-  path: "/v1/runs/{id}/terminate",
-  tags: ["runs"],
-  summary: "End a run at once",
-  description: "Nothing cleans up. A repeat changes nothing.",
-  middleware: jsonBody,
-  request: { params: RunParams, body: jsonRequest(EndBody) },
-  responses: { 200: jsonAnswer("The run as it stands.", RunView), default: problemAnswer },
-});
-
-/** The routes of runs that exist. */
+/** The routes that read runs. */
 export function addRunRoutes(api: Api): void {
   addReadRoutes(api);
   addPageRoutes(api);
-
-  api.openapi(cancelRoute, async (context) => {
-    const { id } = context.req.valid("param");
-    checkRunId(id);
-    const run = await runOf(context, id).cancel({ actor: `api:${context.var.namespace}`, reason: context.req.valid("json").reason ?? null });
-    return context.json(presentRun(run), 200);
-  });
-
-  api.openapi(terminateRoute, async (context) => {
-    const { id } = context.req.valid("param");
-    checkRunId(id);
-    const run = await runOf(context, id).terminate({ actor: `api:${context.var.namespace}`, reason: context.req.valid("json").reason ?? null });
-    return context.json(presentRun(run), 200);
-  });
 }
 
 function addReadRoutes(api: Api): void {

@@ -38,6 +38,8 @@ export interface RunHandle<Output = unknown> {
   sendEvent(name: string, payload?: unknown, options?: EventOptions): Promise<{ readonly duplicate: boolean; readonly step: string | null }>;
   /** Asks the run to stop; it may clean up. A repeat changes nothing. @throws SegnoError `run_ended`. */
   cancel(reason?: string): Promise<Run>;
+  /** Tries again what waits for a person. @throws SegnoError `not_paused` when nothing does, `run_ended`. */
+  resume(reason?: string): Promise<Run>;
   /** Ends the run at once. A repeat changes nothing. @throws SegnoError `run_ended`. */
   terminate(reason?: string): Promise<Run>;
 }
@@ -57,7 +59,7 @@ export function runHandle<Output>(transport: Transport, id: string): RunHandle<O
     const { body } = await transport({ method: "GET", path, query: waitQuery(options.wait), signal: options.signal });
     return readDetail<Output>(body);
   };
-  const end = async (how: "cancel" | "terminate", reason: string | undefined): Promise<Run> => {
+  const operate = async (how: "cancel" | "resume" | "terminate", reason: string | undefined): Promise<Run> => {
     const { body } = await transport({ method: "POST", path: `${path}/${how}`, body: { reason } });
     return readRun(body);
   };
@@ -75,8 +77,9 @@ export function runHandle<Output>(transport: Transport, id: string): RunHandle<O
     journal: () => pages(transport, `${path}/journal`, (json) => readPage(json, "entries", readEntry)),
     sendEvent: async (name, payload, options) =>
       readEventAnswer((await transport(eventCall(`${path}/events/${encodeURIComponent(name)}`, payload, options))).body),
-    cancel: (reason) => end("cancel", reason),
-    terminate: (reason) => end("terminate", reason),
+    cancel: (reason) => operate("cancel", reason),
+    resume: (reason) => operate("resume", reason),
+    terminate: (reason) => operate("terminate", reason),
   };
 }
 

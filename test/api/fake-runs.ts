@@ -93,14 +93,32 @@ function fakeHandle(fakes: FakeRuns, registry: Registry, name: string): RunHandl
         return run.summary;
       }),
     cancel: (command) => answer(() => end("cancelled", command)),
+    resume: (command) =>
+      answer(() => {
+        const run = open();
+        if (run.summary.status !== "paused") throw new Fault("not_paused");
+        fakes.writes.push(["resumed", command]);
+        run.summary = { ...run.summary, status: "running", reason: null };
+        return run.summary;
+      }),
     terminate: (command) => answer(() => end("terminated", command)),
     detail: (waitMs) => {
       fakes.waits.push(waitMs);
       return answer(() => detail(existing()));
     },
-    steps: (after, limit) => answer(() => existing().steps.filter((step) => step.seq > after).slice(0, limit)),
+    steps: (after, limit) =>
+      answer(() =>
+        existing()
+          .steps.filter((step) => step.seq > after)
+          .slice(0, limit),
+      ),
     step: (key) => answer(() => step(existing(), key)),
-    journal: (after, limit) => answer(() => existing().journal.filter((entry) => entry.seq > after).slice(0, limit)),
+    journal: (after, limit) =>
+      answer(() =>
+        existing()
+          .journal.filter((entry) => entry.seq > after)
+          .slice(0, limit),
+      ),
     claim: unused,
     renew: unused,
     settle: unused,
@@ -126,8 +144,8 @@ function start(fakes: FakeRuns, registry: Registry, name: string, command: Start
 export const brokenError = Object.assign(new RangeError("The tank is empty."), { code: "E_EMPTY", litres: 0n });
 
 function newFakeRun(created: Recorded<RunCreated>): FakeRun {
-  const ends = { echo: "completed", broken: "failed" } as const;
-  const status: RunStatus = ends[created.workflow as keyof typeof ends] ?? "waiting";
+  const ends: Readonly<Record<string, RunStatus>> = { echo: "completed", broken: "failed" };
+  const status = ends[created.workflow] ?? "waiting";
   const error = status === "failed" ? encodeError(brokenError) : null;
   const waits = status === "waiting" ? { code: "event", message: "Step paid waits for the event paid.", step: "paid", until: startOfTime + 1000 } : null;
   return {

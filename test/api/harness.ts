@@ -83,8 +83,15 @@ export function harness(): Harness {
   });
   const ask = async (path: string, { method, body, headers = {}, env = environment }: Ask = {}): Promise<Told> => {
     const isPlain = body === undefined || typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
-    const sent: [string, string | null][] = Object.entries({ authorization: `Bearer ${key}`, ...(body !== undefined && { "content-type": "application/json" }), ...headers });
-    const init: RequestInit = { method: method ?? (body === undefined ? "GET" : "POST"), headers: sent.flatMap(([name, value]) => (value === null ? [] : [[name, value]])) };
+    const sent: [string, string | null][] = Object.entries({
+      authorization: `Bearer ${key}`,
+      ...(body !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    });
+    const init: RequestInit = {
+      method: method ?? (body === undefined ? "GET" : "POST"),
+      headers: sent.flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
+    };
     if (body !== undefined) init.body = isPlain ? (body as BodyInit) : JSON.stringify(body);
     const response = await api.request(new Request(`https://segno.test${path}`, init), undefined, env);
     return { status: response.status, headers: response.headers, body: jsonOf(await response.text()) };

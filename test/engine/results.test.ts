@@ -175,7 +175,8 @@ test("an attempt gets an idempotency key that is the same for all its attempts, 
       );
     }
   });
-  world = World.begin(definition);
+  world = new World({ workflows: [definition] });
+  world.start("p");
   await world.finish({ onTurn: () => void (world.turns % 3 === 0 && world.evict()) });
   expect(world.status).toBe("completed");
   expect(Object.values(keys).map((it) => [...it])).toEqual([["default/r1/pay"], ["default/r1/pay%232"]]);

@@ -2,7 +2,7 @@ import { beforeAll, beforeEach, expect, test } from "vitest";
 import { createProject, provisionAccount, sendEmail } from "#examples/onboarding/automations.ts";
 import { onboarding } from "#examples/onboarding/workflow.ts";
 import { deploy } from "../world.ts";
-import { advance, callsTo, mock, run, seconds, setUpWorld, start, steps, until } from "./story.ts";
+import { advance, api, callsTo, eventually, mock, run, seconds, setUpWorld, start, steps, until } from "./story.ts";
 
 beforeAll(async () => {
   await setUpWorld();
@@ -44,4 +44,28 @@ test("R11: attempts of a failed step send the same bytes and the same key, and s
   expect(new Set(calls.map((call) => call.idempotencyKey))).toEqual(new Set([`default/${id}/welcome-email`]));
   expect(await callsTo("projects")).toHaveLength(1);
   expect((await run(id)).output.projectId).toBeTruthy();
+});
+
+test("R5: a run that fails at step 2 keeps step 1, leaves 3 to 5 alone, and after the repair goes on from step 2", async () => {
+  await mock("PUT", "/admin/faults/accounts", { mode: "fail", status: 503 });
+  const id = await start("customer-onboarding", deal);
+  await eventually(async () => {
+    await advance(seconds(1));
+    return (await run(id)).status === "paused";
+  }, "its retries to be exhausted");
+  const parked = await until(id, "paused");
+  expect(parked.reason).toMatchObject({ code: "step_failed", step: "provision-account" });
+  expect((await steps(id)).map((step) => [step.key, step.status, step.attempts.length])).toEqual([
+    ["create-project", "completed", 1],
+    ["provision-account", "parked", 3],
+  ]);
+  for (const later of ["emails", "csms", "kickoffs"]) expect(await callsTo(later)).toEqual([]);
+
+  await mock("DELETE", "/admin/faults");
+  expect((await api("POST", `/v1/runs/${id}/resume`, { reason: "The provisioning service is back." })).status).toBe(200);
+  const done = await until(id, "completed", "failed", "paused");
+  expect(done.status).toBe("completed");
+  expect(await callsTo("projects")).toHaveLength(1);
+  expect((await callsTo("accounts")).map((call) => call.status)).toEqual([503, 503, 503, 201]);
+  expect((await api("POST", `/v1/runs/${id}/resume`, {})).body).toMatchObject({ code: "run_ended", status: 409 });
 });

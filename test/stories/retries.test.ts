@@ -1,4 +1,4 @@
-import { NonRetryableError, type RetryOptions, workflow } from "segno";
+import { automation, NonRetryableError, type RetryOptions, workflow } from "segno";
 import { beforeAll, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { saas } from "#examples/saas.ts";
@@ -37,6 +37,21 @@ const picky = workflow({
   },
 });
 
+/** The same by way of the queue. */
+const notifyQueued = automation({
+  name: "notify-queued",
+  input: z.object({ run: z.string() }),
+  dispatch: "queue",
+  timeout: "5s",
+  retries: { limit: 1, delay: "1s", jitter: 0 },
+  run: ({ input, attempt, signal, idempotencyKey }) => {
+    signal.addEventListener("abort", () => void aborts.push({ run: input.run, attempt, at: clock.now(), code: signal.reason.code }));
+    return saas("/notifications", { body: { text: "hello" }, idempotencyKey, signal });
+  },
+});
+
+const queued = workflow({ name: "queued", run: ({ step, run: { id } }) => step.run(notifyQueued, { run: id }) });
+
 /** A step of ten minutes in a run that has one. */
 const hurried = workflow({
   name: "hurried",
@@ -52,7 +67,7 @@ const hurried = workflow({
 
 beforeAll(async () => {
   await setUpWorld();
-  deploy(notify, picky, hurried);
+  deploy(notify, picky, hurried, queued, notifyQueued);
 });
 beforeEach(() => mock("DELETE", "/admin/state"));
 
@@ -179,15 +194,28 @@ test("R13: an attempt that hangs is cancelled at its limit, counts as a time-out
   expect(offsets(step)).toEqual({ began: [0, 6000], ended: [5000, 6000] });
   expect(step.attempts[0]).toMatchObject({ outcome: "failed", error: { code: "timeout" } });
   expect(step.attempts[1]).toMatchObject({ outcome: "completed" });
-  // The hung call was told that nobody listens any more, or gave up by itself; it was never answered in earnest.
-  const calls = await eventually(async () => {
-    const found = await callsTo("notifications");
-    return found.every((call) => call.status !== null) && found;
-  }, "the hung call to end");
-  expect(calls.map((call) => [call.status >= 400, call.idempotencyKey])).toEqual([
-    [true, `default/${id}/notify`],
+  // The hung call never got an answer: the caller had gone.
+  const calls = await callsTo("notifications");
+  expect(calls.map((call) => [call.status === 201, call.idempotencyKey])).toEqual([
     [false, `default/${id}/notify`],
+    [true, `default/${id}/notify`],
   ]);
+});
+
+test("R13: an attempt on the queue that hangs is cancelled at its limit, and tried again", async () => {
+  await mock("PUT", "/admin/faults/notifications", { mode: "hang", delayMs: 900, times: 1 });
+  const begin = clock.now();
+  const id = await start("queued", {});
+  await eventually(async () => (await count("notifications")) === 1, "the first call");
+  await passTime(seconds(5));
+  expect((await until(id, "waiting")).reason).toMatchObject({ code: "retry", until: new Date(begin + 6000).toISOString() });
+  expect(aborts.filter((it) => it.run === id)).toEqual([{ run: id, attempt: 1, at: begin + 5000, code: "timeout" }]);
+  await passTime(seconds(1));
+  await until(id, "completed");
+  const [step] = await steps(id);
+  expect(offsets(step).began).toEqual([0, 6000]);
+  expect(step.attempts[0]).toMatchObject({ outcome: "failed", error: { code: "timeout" } });
+  expect((await callsTo("notifications")).map((call) => call.status === 201)).toEqual([false, true]);
 });
 
 test("R13: a step that hangs again and again fails when its total time is over, in the middle of an attempt", async () => {

@@ -106,11 +106,12 @@ export async function until(id: string, ...statuses: string[]): Promise<any> {
 
 /** Waits until `look` finds something. */
 export async function eventually<T>(look: () => Promise<T | null | undefined | false>, what: string): Promise<T> {
-  for (let tries = 0; tries < 400; tries++) {
+  const giveUpAt = Date.now() + 8000;
+  do {
     const found = await look();
     if (found !== null && found !== undefined && found !== false) return found;
     await new Promise((resolve) => setTimeout(resolve, 10));
-  }
+  } while (Date.now() < giveUpAt);
   throw new Error(`Waited in vain for ${what}.`);
 }
 
@@ -153,6 +154,7 @@ export async function advance(ms: number): Promise<void> {
   for (;;) {
     const next = Math.min(...(await dueTimes()).filter((at) => at <= end), end);
     clock.set(Math.max(next, clock.now()));
+    await clock.fired();
     await fireAlarms();
     if (next >= end) return;
   }
@@ -164,6 +166,7 @@ export async function advance(ms: number): Promise<void> {
  */
 export async function passTime(ms: number): Promise<void> {
   clock.set(clock.now() + ms);
+  await clock.fired();
   for (const [stub] of await dueAlarms()) void runDurableObjectAlarm(stub).catch(() => {});
 }
 

@@ -1,0 +1,108 @@
+import { expect, test } from "vitest";
+import { flow, World } from "./world.ts";
+
+test("a run that ends at once publishes once, and its alarm is gone when the index has it", async () => {
+  const world = World.begin(flow(async ({ step }) => [await step.do("a", () => 1), await step.do("b", () => 2)]));
+  await world.pass(3_600_000);
+  expect(world.run.published.map((summary) => summary.status)).toEqual(["completed"]);
+  expect(world.run.alarmAt).toBe(null);
+});
+
+test("a run that sleeps publishes that it waits, with its next wake, and then its end", async () => {
+  const world = World.begin(flow(({ step }) => step.sleep("nap", "1h")));
+  const began = world.clock.now();
+  await world.finish();
+  await world.rest();
+  expect(world.run.published.map((summary) => [summary.status, summary.nextWakeAt])).toEqual([
+    ["waiting", began + 3_600_000],
+    ["completed", null],
+  ]);
+});
+
+test("a run that is busy for more than a second is shown as running", async () => {
+  const world = World.begin(flow(({ step }) => step.do("long", () => new Promise(() => {}))));
+  await world.pass(1500);
+  expect(world.run.published.map((summary) => summary.status)).toEqual(["running"]);
+});
+
+test("a delayed run is shown as queued at once", async () => {
+  const world = World.begin(flow(() => 1), { delayMs: 60_000 });
+  await world.rest();
+  expect(world.run.published.map((summary) => [summary.status, summary.nextWakeAt])).toEqual([["queued", world.clock.now() + 60_000]]);
+});
+
+test.each([false, true])("a summary that nobody confirms is sent again, with growing pauses of at most 15 minutes, for ever (evicted: %s)", async (evicted) => {
+  const world = World.begin(flow(() => 1));
+  world.confirms = false;
+  await world.rest();
+  const times: number[] = [];
+  const began = world.clock.now();
+  for (let seen = world.run.published.length; times.length < 9; seen = world.run.published.length) {
+    if (evicted && times.length === 3) world.evict();
+    expect(world.run.alarmAt).not.toBe(null);
+    world.clock.set(Math.max(world.run.alarmAt ?? 0, world.clock.now()));
+    await world.rest();
+    if (world.run.published.length > seen) times.push(world.clock.now() - began);
+  }
+  const pauses = times.map((time, index) => time - (times[index - 1] ?? 0));
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(15 * 60_000);
+  expect(pauses[0]).toBe(30_000);
+  if (!evicted) expect(pauses).toEqual([30_000, 60_000, 120_000, 240_000, 480_000, 900_000, 900_000, 900_000, 900_000]);
+  world.run.engine.indexed(world.run.engine.summary.seq);
+  expect(world.run.alarmAt).toBe(null);
+});
+
+test("a late confirmation of an old summary does not stop the newest from being sent again", async () => {
+  const world = World.begin(flow(({ step }) => step.sleep("nap", "5s")));
+  world.confirms = false;
+  await world.rest();
+  const old = world.run.published.at(-1)?.seq ?? 0;
+  await world.pass(5000);
+  world.run.engine.indexed(old);
+  const sent = world.run.published.length;
+  await world.pass(60_000);
+  expect(world.run.published.length).toBeGreaterThan(sent);
+  expect(world.run.published.at(-1)?.status).toBe("completed");
+});
+
+test("summaries of a run grow in seq with every change, over evictions, and the last is the end", async () => {
+  const world = World.begin(
+    flow(async ({ step }) => {
+      for (let i = 0; i < 10; i++) await step.sleep("nap", "1m");
+    }),
+  );
+  await world.finish({ onTurn: () => void (world.run.engine.busy || world.evict()) });
+  await world.rest();
+  const seqs = world.run.published.map((summary) => summary.seq);
+  expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
+  expect(world.run.published.at(-1)).toEqual(world.run.engine.summary);
+});
+
+test("a run that changes many times a second is published about once a second", async () => {
+  const world = World.begin(
+    flow(async ({ step }) => {
+      for (let i = 0; i < 100; i++) await step.sleep("nap", 50);
+    }),
+  );
+  await world.finish();
+  await world.rest();
+  expect(world.run.published.length).toBeLessThan(12);
+  expect(world.run.published.at(-1)?.status).toBe("completed");
+});
+
+test("a poke publishes again what the index may have lost", async () => {
+  const world = World.begin(flow(() => 1));
+  await world.rest();
+  const sent = world.run.published.length;
+  world.run.engine.poke();
+  await world.rest();
+  expect(world.run.published).toHaveLength(sent + 1);
+});
+
+test("an alarm that the platform lost is set again at the first touch", async () => {
+  const world = World.begin(flow(({ step }) => step.sleep("nap", "1h")));
+  await world.rest();
+  world.evict();
+  world.run.engine.repair(null);
+  expect(world.run.alarmAt).toBe(world.clock.now() + 3_600_000);
+});
