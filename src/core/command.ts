@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { Attributes } from "./attributes.ts";
-import type { CallbackVerification } from "./entry.ts";
+import type { CallbackVerification, StepOutcome } from "./entry.ts";
 import type { FailureVerdict } from "./retry-policy.ts";
 import type { RunSummary } from "./run.ts";
 import type { Encoded } from "./value.ts";
@@ -19,7 +19,7 @@ export interface StartCommand {
   readonly delayMs: number;
   readonly trigger: string;
   /** Scheme and host under which this Segno is reached from outside. */
-  readonly origin: string;
+  readonly publicUrl: string;
 }
 
 export interface Started {
@@ -51,6 +51,15 @@ export interface CallbackTerms {
 export interface OperatorCommand {
   readonly actor: string;
   readonly reason: string | null;
+  /** The journal's length when the operator looked at the run; null: it does not matter. A run that has changed since refuses with `stale`. */
+  readonly expectedSeq: number | null;
+}
+
+/** Something that an operator asks of a step. */
+export interface StepCommand extends OperatorCommand {
+  readonly key: string;
+  /** The corrected input of a retry, the output of a completion, the error of a failure; null: none. */
+  readonly value: Encoded | null;
 }
 
 /** A queue message: ids only. It is a hint; the run decides whether there is something to do. */
@@ -63,7 +72,7 @@ export interface AttemptRef {
 }
 
 export type Claim =
-  | { readonly granted: false; readonly why: "not_open" | "other_attempt" | "taken" }
+  | { readonly granted: false; readonly why: "not_open" | "other_attempt" | "taken" | "paused" }
   | {
       readonly granted: true;
       readonly automation: string;
@@ -110,7 +119,7 @@ export interface StepRecord {
   /** When it goes on by itself; null: nothing by time. */
   readonly wakeAt: number | null;
   /** For a wait that is over: how it ended. */
-  readonly outcome: "arrived" | "timeout" | null;
+  readonly outcome: StepOutcome | null;
   readonly idempotencyKey: string;
   readonly input: Encoded | null;
   readonly output: Encoded | null;

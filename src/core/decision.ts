@@ -1,44 +1,60 @@
-import type { AttemptOutcome, AttemptRef, EventCommand, OperatorCommand, StartCommand } from "./command.ts";
-import type { AttemptFailed, AttemptStarted, Entry, EventReceived, Recorded, RunCreated, StepEnded } from "./entry.ts";
+import type { AttemptOutcome, AttemptRef, EventCommand, StartCommand } from "./command.ts";
+import type { AttemptFailed, AttemptStarted, Entry, EventReceived, Recorded, RunCreated, StepEnded, StepOutcome } from "./entry.ts";
 import { Fault } from "./fault.ts";
 import { limits } from "./limits.ts";
 import { nextAttemptAt } from "./retry-policy.ts";
+import { rollbackBegun } from "./rollback.ts";
 import { isFinal } from "./run.ts";
-import type { BufferedEvent, RunState, StepState } from "./run-state.ts";
+import type { BufferedEvent, RunState } from "./run-state.ts";
 import { runStatus } from "./run-view.ts";
+import { isUnderWay, type StepState } from "./step-state.ts";
+import { summarizeError } from "./value.ts";
 
 /**
  * The decisions: what a journal gains when something happens. Pure: state and facts in, entries out; a refusal is a thrown Fault, and then
  * nothing is written. The engine applies what they return in the same synchronous turn, so no decision is ever carried across an await.
+ * What operators decide stands in `operator-decision.ts`.
  */
 
 /** The journal already exists: is this the same start again? @throws Fault `run_exists` when workflow, version or input differ. */
 export function checkSameStart(created: Recorded<RunCreated>, command: StartCommand, storedInput: string): void {
   const same = created.workflow === command.workflow && (command.version === null || created.version === command.version) && storedInput === command.input;
-  if (!same) {
-    throw new Fault(
-      "run_exists",
-      `Run ${created.runId} exists with another ${created.workflow === command.workflow ? "input or version" : "workflow"}. Nothing was started; use another id.`,
-      {
-        runId: created.runId,
-        workflow: created.workflow,
-        version: created.version,
-      },
-    );
-  }
+  if (same && created.origin === null) return;
+  const what = created.workflow === command.workflow ? "input or version" : "workflow";
+  const { runId, workflow, version } = created;
+  throw new Fault("run_exists", `Run ${runId} exists with another ${what}. Nothing was started; use another id.`, { runId, workflow, version });
 }
 
-/** An attempt ended: the step's end, its next attempt, or for a callback the beginning of the wait. `random` is from 0 up to 1. */
-export function attemptEnded(step: StepState, outcome: AttemptOutcome, at: number, random: number): Entry {
-  const { key, attempt } = step;
-  if (outcome.ok && step.wait) return { kind: "attempt.completed", at, key, attempt };
-  if (outcome.ok) return stepEnded(step, "step.completed", { at, value: outcome.value });
-  const retryAt = step.policy
-    ? nextAttemptAt(step.policy, outcome, { failures: step.failures + 1, budgetStartedAt: step.budgetStartedAt, now: at, random })
-    : null;
-  if (retryAt === null && step.onFailure === "pause") return { kind: "step.parked", at, key, attempt, value: outcome.error };
-  if (retryAt === null) return stepEnded(step, "step.failed", { at, value: outcome.error });
-  return { kind: "attempt.failed", at, key, attempt, lost: false, retryAt, value: outcome.error };
+/** What is known when an attempt has ended. */
+export interface AttemptEnd {
+  readonly outcome: AttemptOutcome;
+  readonly at: number;
+  /** From 0 up to 1. */
+  readonly random: number;
+}
+
+/** An attempt ended: the step's end, its next attempt, or for a callback the beginning of the wait; and what the failure policy makes of the end. */
+export function attemptEnded(state: RunState, step: StepState, end: AttemptEnd): readonly Entry[] {
+  const { outcome, at, random } = end;
+  const { key, attempt, policy } = step;
+  if (outcome.ok && step.wait) return [{ kind: "attempt.completed", at, key, attempt }];
+  if (outcome.ok) return [stepEnded(step, "step.completed", { at, value: outcome.value })];
+  const failure = { failures: step.failures + 1, budgetStartedAt: step.budgetStartedAt, now: at, random };
+  const retryAt = policy ? nextAttemptAt(policy, outcome, failure) : null;
+  if (retryAt !== null) return [{ kind: "attempt.failed", at, key, attempt, lost: false, retryAt, value: outcome.error }];
+  return exhausted(state, step, { at, error: outcome.error });
+}
+
+/** A step's retries are exhausted. A compensation is never skipped in silence: it always waits for a person. */
+function exhausted(state: RunState, step: StepState, failure: { readonly at: number; readonly error: string }): readonly Entry[] {
+  const { at, error } = failure;
+  const summary = summarizeError(error);
+  if (step.onFailure === "pause" || step.kind === "compensation") {
+    return [{ kind: "step.parked", at, key: step.key, attempt: step.attempt, error: summary, value: error }];
+  }
+  const failed = stepEnded(step, "step.failed", { at, value: error });
+  if (step.onFailure !== "compensate") return [failed];
+  return [failed, rollbackBegun(state, { at, end: { status: "failed", reason: "compensated", actor: null, error: summary }, value: error })];
 }
 
 /** An attempt vanished. It is tried again without counting against the policy, after a pause that grows with each loss in a row. */
@@ -53,7 +69,7 @@ export function attemptStarted(step: StepState, at: number): AttemptStarted {
 
 /** Whether an outcome that arrives for `ref` counts: only for the attempt that is under way. Everything else is a duplicate or late. */
 export function isCurrentAttempt(step: StepState | undefined, ref: AttemptRef): step is StepState {
-  return step !== undefined && step.attempt === ref.attempt && (step.status === "running" || step.status === "dispatched" || step.status === "claimed");
+  return step !== undefined && step.attempt === ref.attempt && isUnderWay(step);
 }
 
 /** The end of a wait by time; the end of a sleep. */
@@ -66,7 +82,8 @@ export function callbackArrived(state: RunState, key: string, payload: string, a
   const step = state.steps.get(key);
   if (step?.wait?.for !== "callback") throw new Fault("step_not_found", `The run has no callback ${key}.`);
   if (step.status === "completed" && step.endSeq !== null) throw new Fault("callback_used", undefined, { step: key });
-  if (step.endSeq !== null || (step.wakeAt !== null && step.wakeAt <= at)) throw new Fault("callback_expired", undefined, { step: key });
+  const isOver = state.paused === null && step.wakeAt !== null && step.wakeAt <= at;
+  if (step.endSeq !== null || isOver) throw new Fault("callback_expired", undefined, { step: key });
   return stepEnded(step, "step.completed", { at, outcome: "arrived", value: payload });
 }
 
@@ -74,9 +91,10 @@ export function callbackArrived(state: RunState, key: string, payload: string, a
 export function eventArrived(state: RunState, command: EventCommand, at: number): readonly Entry[] {
   if (state.eventIds.has(command.eventId)) return [];
   refuseIfEnded(state);
-  const taker = openWaitFor(state, command.name, command.eventKey, at);
-  if (!taker && state.inbox.size >= limits.bufferedEvents)
+  const taker = openWaitFor(state, command, at);
+  if (!taker && state.inbox.size >= limits.bufferedEvents) {
     throw new Fault("inbox_full", `${limits.bufferedEvents} events wait in this run and nothing takes them.`);
+  }
   const { eventId, name, eventKey, payload } = command;
   const received: EventReceived = { kind: "event.received", at, eventId, name, eventKey, value: payload };
   return taker ? [received, stepEnded(taker, "step.completed", { at, outcome: "arrived", eventSeq: state.lastSeq + 1 })] : [received];
@@ -91,47 +109,17 @@ export function bufferedFor(state: RunState, event: string, eventKey: string | n
 }
 
 /** The wait begun first among those open that take the event. A wait whose time is over takes nothing, even if its alarm is late. */
-function openWaitFor(state: RunState, event: string, eventKey: string | null, at: number): StepState | null {
+function openWaitFor(state: RunState, { name, eventKey }: EventCommand, at: number): StepState | null {
   for (const step of state.open.values()) {
-    if (step.wait?.for !== "event" || step.wait.event !== event) continue;
+    if (step.wait?.for !== "event" || step.wait.event !== name) continue;
     if (step.wait.eventKey !== null && step.wait.eventKey !== eventKey) continue;
-    if (step.wakeAt === null || step.wakeAt > at) return step;
+    if (state.paused !== null || step.wakeAt === null || step.wakeAt > at) return step;
   }
   return null;
 }
 
-/**
- * Cancel: a run whose code is executing gets to clean up; one that has not begun or can't be executed ends at once. Empty when it is being
- * cancelled already. @throws Fault `run_ended`.
- */
-export function cancelRequested(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
-  if (state.ended?.status === "cancelled") return [];
-  refuseIfEnded(state);
-  if (state.cancel && !state.blocked) return [];
-  const { actor, reason } = command;
-  const request: Entry = { kind: "run.cancel_requested", at, actor, reason };
-  const end: Entry = { kind: "run.ended", at, status: "cancelled", reason: "operator", actor, value: null };
-  if (!state.started || state.blocked) return state.cancel ? [end] : [request, end];
-  return [request];
-}
-
-/** Resume: every parked step is tried again. @throws Fault `not_paused` when there is none, `run_ended`. */
-export function resumed(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
-  refuseIfEnded(state);
-  const keys = [...state.open.values()].filter((step) => step.status === "parked").map((step) => step.key);
-  if (keys.length === 0)
-    throw new Fault("not_paused", `The run is ${runStatus(state, false)}; no step of it waits for a person.`, { status: runStatus(state, false) });
-  return [{ kind: "operator.acted", at, action: "retry", actor: command.actor, reason: command.reason, keys }];
-}
-
-/** Terminate: ends at once, nothing cleans up. Empty when it was terminated already. @throws Fault `run_ended`. */
-export function terminated(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
-  if (state.ended?.status === "terminated") return [];
-  refuseIfEnded(state);
-  return [{ kind: "run.ended", at, status: "terminated", reason: "operator", actor: command.actor, value: null }];
-}
-
-function refuseIfEnded(state: RunState): void {
+/** @throws Fault `run_ended`, telling how. */
+export function refuseIfEnded(state: RunState): void {
   const status = runStatus(state, false);
   if (isFinal(status)) throw new Fault("run_ended", `The run is ${status}; nothing was changed.`, { status });
 }
@@ -139,7 +127,7 @@ function refuseIfEnded(state: RunState): void {
 interface StepEnd {
   readonly at: number;
   readonly value?: string | null;
-  readonly outcome?: "arrived" | "timeout" | null;
+  readonly outcome?: StepOutcome | null;
   readonly eventSeq?: number;
 }
 

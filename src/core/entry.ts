@@ -1,12 +1,24 @@
 import type { Attributes } from "./attributes.ts";
 import type { RetryPolicy } from "./retry-policy.ts";
-import type { Encoded } from "./value.ts";
+import type { Encoded, ErrorSummary } from "./value.ts";
 
 /**
  * The journal's entries: facts in the past tense, appended and never changed. `at` is epoch ms. `value` is the one large part of an entry (an
  * input, an output, a payload or an error) and is stored beside it, so that a journal can be read without it.
  */
-export type Entry = RunCreated | RunStarted | RunBlocked | RunUnblocked | CancelRequested | RunEnded | StepEntry | EventReceived | OperatorActed;
+export type Entry = RunEntry | StepEntry | EventReceived | OperatorActed;
+
+/** Facts about the run as a whole. */
+export type RunEntry =
+  | RunCreated
+  | RunStarted
+  | RunBlocked
+  | RunUnblocked
+  | RunPaused
+  | RunResumed
+  | CancelRequested
+  | RollbackBegun
+  | RunEnded;
 
 export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptCompleted | AttemptFailed | StepParked | StepEnded;
 
@@ -25,11 +37,21 @@ export interface RunCreated {
   /** What started it: `api`, or the id of a trigger. */
   readonly trigger: string;
   /** Where this Segno is reached from outside, for the callback URLs that the run mints. */
-  readonly origin: string;
+  readonly publicUrl: string;
   /** Names of properties that are hidden wherever the run is shown. */
   readonly redact: readonly string[];
+  /** The run that this one repeats or undoes, and from which step on; null for a run of its own. The entries that follow were copied from it. */
+  readonly origin: RunOrigin | null;
   /** The input. */
   readonly value: Encoded;
+}
+
+export interface RunOrigin {
+  readonly runId: string;
+  /** `fork`: goes on from step `step` anew. `rollback`: undoes what that run did. */
+  readonly relation: "fork" | "rollback";
+  /** The first step that is not taken over; null: all are. */
+  readonly step: string | null;
 }
 
 /** A delayed run's time has come. A run without delay has no such entry. */
@@ -53,12 +75,46 @@ export interface RunUnblocked {
   readonly at: number;
 }
 
+/** An operator holds the run: what is under way finishes and is recorded, nothing begins, and timers stand still until `run.resumed`. */
+export interface RunPaused {
+  readonly kind: "run.paused";
+  readonly at: number;
+}
+
+export interface RunResumed {
+  readonly kind: "run.resumed";
+  readonly at: number;
+}
+
 /** Everything open is closed here and rejects with a `cancelled` fault; what the workflow starts afterwards is its clean-up. */
 export interface CancelRequested {
   readonly kind: "run.cancel_requested";
   readonly at: number;
   readonly actor: string;
   readonly reason: string | null;
+  /** Whether the compensations run when the clean-up is done. */
+  readonly compensate: boolean;
+}
+
+/**
+ * The run's code is over; from here on it undoes what its steps did, one after the other, and then ends as `end` says. Everything open is closed.
+ */
+export interface RollbackBegun {
+  readonly kind: "run.rollback_begun";
+  readonly at: number;
+  /** The steps to undo, in this order: the reverse of their start. */
+  readonly keys: readonly string[];
+  readonly end: RollbackEnd;
+  /** The error that it ends with when `end.status` is failed; null otherwise. */
+  readonly value: Encoded | null;
+}
+
+/** How a run ends when its rollback is done. */
+export interface RollbackEnd {
+  readonly status: "completed" | "failed" | "cancelled";
+  readonly reason: string | null;
+  readonly actor: string | null;
+  readonly error: ErrorSummary | null;
 }
 
 /** The last entry. A journal that holds it refuses any other. */
@@ -69,15 +125,20 @@ export interface RunEnded {
   /** A machine-readable word for why, where the status does not say it all: `run_timeout`, `operator`; null otherwise. */
   readonly reason: string | null;
   readonly actor: string | null;
+  /** The error at a glance when failed; null otherwise. */
+  readonly error: ErrorSummary | null;
   /** The output when completed, the error when failed; null otherwise. */
   readonly value: Encoded | null;
 }
 
-/** What happens when a step's retries are exhausted: the error is thrown into the workflow, or the run is parked for a person. */
-export type FailurePolicy = "fail" | "pause";
+/**
+ * What happens when a step's retries are exhausted. `fail`: the error is thrown into the workflow. `pause`: the run is parked for a person. `continue`: the
+ * failure is recorded and the workflow goes on with the step's fallback. `compensate`: the run rolls back at once and fails.
+ */
+export type FailurePolicy = "fail" | "pause" | "continue" | "compensate";
 
 /** What a step is. Replay that meets another kind under a recorded key blocks the run. */
-export type StepKind = "do" | "run" | "sleep" | "event" | "callback" | "value";
+export type StepKind = "do" | "run" | "sleep" | "event" | "callback" | "value" | "compensation";
 
 /** A step began: its first attempt, or its wait. The order of these entries is the order of start. */
 export interface StepStarted {
@@ -93,6 +154,12 @@ export interface StepStarted {
   readonly dispatch: "inline" | "queue" | null;
   readonly policy: RetryPolicy | null;
   readonly onFailure: FailurePolicy;
+  /** With `continue`: what the workflow goes on with; null: undefined. */
+  readonly fallback: Encoded | null;
+  /** The step declares how to undo it. */
+  readonly compensates: boolean;
+  /** Its effect must not happen twice without somebody saying so. */
+  readonly unsafeToRepeat: boolean;
   /** When a wait ends by itself, in epoch ms: the sleep's end or the wait's time-out. Null: never. */
   readonly wakeAt: number | null;
   readonly wait: WaitSpec | null;
@@ -164,6 +231,8 @@ export interface StepParked {
   readonly at: number;
   readonly key: string;
   readonly attempt: number;
+  /** The error at a glance. */
+  readonly error: ErrorSummary;
   /** The error of the last attempt. */
   readonly value: Encoded;
 }
@@ -175,12 +244,19 @@ export interface OperatorActed {
   readonly action: OperatorAction;
   readonly actor: string;
   readonly reason: string | null;
+  /** The run's status when the operator acted. */
+  readonly before: string;
   /** The steps acted on; empty for the run as a whole. */
   readonly keys: readonly string[];
+  /** The corrected input of a `retry`, or the output of a `complete`; null otherwise. */
+  readonly value: Encoded | null;
 }
 
-/** `retry`: a parked step is tried again, with a fresh budget of retries. */
-export type OperatorAction = "retry";
+/**
+ * `retry`: an open step is tried again, with a fresh budget of retries, and with a corrected input if one is given. `complete`: it ends with an output given
+ * by hand. `skip`: it ends without one. `fail`: it ends with an error that the workflow sees. The others act on the run as a whole.
+ */
+export type OperatorAction = "retry" | "complete" | "skip" | "fail" | "pause" | "resume" | "cancel" | "terminate" | "discard" | "rollback";
 
 /** The step's result, recorded once and for ever. */
 export interface StepEnded {
@@ -193,8 +269,7 @@ export interface StepEnded {
   readonly instant: InstantStep | null;
   /** For a wait that an event ended: the entry that holds the payload. */
   readonly eventSeq: number | null;
-  /** For a wait: how it ended. */
-  readonly outcome: "arrived" | "timeout" | null;
+  readonly outcome: StepOutcome | null;
   /** The output or the error; null where there is none, or where `eventSeq` points to it. */
   readonly value: Encoded | null;
 }
@@ -205,6 +280,9 @@ export interface InstantStep {
   readonly step: StepKind;
   readonly automation: string | null;
 }
+
+/** How a step came to its end where that is not its action's doing. For a wait: `arrived` or `timeout`. By an operator: `skipped`, or `by_hand`. */
+export type StepOutcome = "arrived" | "timeout" | "skipped" | "by_hand";
 
 /** An event or callback payload arrived. It stays in the inbox until a wait takes it. */
 export interface EventReceived {

@@ -1,7 +1,8 @@
 import { faultCodes } from "./fault.ts";
 import type { Reason, RunStatus, RunSummary } from "./run.ts";
-import type { RunState, StepState } from "./run-state.ts";
-import { summarizeError } from "./value.ts";
+import type { RunState } from "./run-state.ts";
+import { isUnderWay, type StepState } from "./step-state.ts";
+import type { ErrorSummary } from "./value.ts";
 
 /** What a run's state means to somebody outside: status, reason, next wake, summary. All of it derived, none of it stored. */
 
@@ -9,26 +10,35 @@ import { summarizeError } from "./value.ts";
 export function runStatus(state: RunState, busy: boolean): RunStatus {
   if (state.ended) return state.ended.status;
   if (state.blocked) return "blocked";
-  if (!state.started) return "queued";
-  if (busy || state.open.size === 0) return "running";
-  for (const step of state.open.values()) {
-    if (step.status === "running" || step.status === "dispatched" || step.status === "claimed") return "running";
-  }
-  return parkedStep(state) ? "paused" : "waiting";
+  if (!state.started) return state.paused ? "paused" : "queued";
+  const parked = parkedStep(state) !== null;
+  if (state.rollback) return parked || state.paused ? "paused" : "compensating";
+  if (isExecuting(state, busy)) return "running";
+  return parked || state.paused ? "paused" : "waiting";
+}
+
+function isExecuting(state: RunState, busy: boolean): boolean {
+  if (busy) return true;
+  for (const step of state.open.values()) if (isUnderWay(step)) return true;
+  return state.open.size === 0 && !state.paused;
 }
 
 export function runReason(state: RunState, busy: boolean): Reason | null {
   if (state.ended) return endReason(state);
   if (state.blocked) return { code: state.blocked.reason, message: state.blocked.message, step: null, until: null };
+  const parked = parkedStep(state);
+  const status = runStatus(state, busy);
+  if (status === "paused" && parked) return parkedReason(parked);
+  if (state.paused) return { code: "operator", message: status === "paused" ? "An operator holds the run." : "An operator holds the run; what is under way finishes.", step: null, until: null };
   if (!state.started) return { code: "delayed", message: "The run starts later.", step: null, until: state.created?.startAt ?? null };
   const step = nextDue(state);
-  const status = runStatus(state, busy);
   if (state.cancel) return { code: "cancelling", message: "The run was cancelled and is cleaning up.", step: step?.key ?? null, until: null };
-  const parked = parkedStep(state);
-  if (status === "paused" && parked)
-    return { code: "step_failed", message: `Step ${parked.key} failed ${parked.attempt} times; a person must act.`, step: parked.key, until: null };
-  if (status !== "waiting" || !step) return null;
-  return waitReason(step);
+  return status === "waiting" && step ? waitReason(step) : null;
+}
+
+function parkedReason(step: StepState): Reason {
+  const code = step.kind === "compensation" ? "compensation_failed" : "step_failed";
+  return { code, message: `Step ${step.key} failed ${step.failures} times; a person must act.`, step: step.key, until: null };
 }
 
 function parkedStep(state: RunState): StepState | null {
@@ -73,9 +83,10 @@ export function dueAt(step: StepState): number | null {
 
 /** When the earliest deadline that the journal knows of is due, epoch ms; null when there is none. Leases are the engine's to add. */
 export function nextDeadline(state: RunState): number | null {
-  if (!state.created || state.ended) return null;
-  if (!state.started) return Math.min(state.created.startAt, state.created.deadlineAt ?? Number.POSITIVE_INFINITY);
-  let next = state.created.deadlineAt ?? Number.POSITIVE_INFINITY;
+  // While an operator holds the run, time stands still for it.
+  if (!state.created || state.ended || state.paused) return null;
+  if (!state.started) return state.created.startAt;
+  let next = state.rollback ? Number.POSITIVE_INFINITY : (state.deadlineAt ?? Number.POSITIVE_INFINITY);
   for (const step of state.open.values()) {
     next = Math.min(next, dueAt(step) ?? Number.POSITIVE_INFINITY);
   }
@@ -86,6 +97,11 @@ export function nextDeadline(state: RunState): number | null {
 function currentStep(state: RunState): string | null {
   if (state.ended) return state.ended.status === "failed" ? state.lastFailedKey : null;
   return (parkedStep(state) ?? nextDue(state))?.key ?? null;
+}
+
+/** Why a run failed, or what a person must look at. */
+function shownError(state: RunState): ErrorSummary | null {
+  return state.ended ? state.ended.error : (parkedStep(state)?.parkedError ?? null);
 }
 
 /** Call it for a run that exists. `busy` as in `runStatus`. */
@@ -106,7 +122,7 @@ export function summarize(state: RunState, busy: boolean): RunSummary {
     updatedAt: state.lastAt,
     endedAt: ended?.at ?? null,
     nextWakeAt: busy || state.blocked ? null : nextDeadline(state),
-    error: ended?.status === "failed" && ended.value !== null ? summarizeError(ended.value) : null,
+    error: shownError(state),
     // A run that comes to rest without a further entry has changed too.
     seq: state.lastSeq * 2 + (busy ? 0 : 1),
   };

@@ -3,7 +3,7 @@ import { attemptEnded, attemptLost, isCurrentAttempt } from "#core/decision.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
-import type { StepState } from "#core/run-state.ts";
+import type { StepState } from "#core/step-state.ts";
 import { idempotencyKey } from "#core/step-key.ts";
 import { encodeError } from "#core/value.ts";
 import type { Ledger } from "./ledger.ts";
@@ -47,6 +47,11 @@ export class Dispatch {
     if (this.#outgoing.length === 1) queueMicrotask(() => void this.#flush());
   }
 
+  /** Sends every message that was not taken: those of a run that was held. */
+  sendAll(): void {
+    for (const step of this.#ledger.state.open.values()) if (step.status === "dispatched") this.send(step);
+  }
+
   async #flush(): Promise<void> {
     const messages = this.#outgoing;
     this.#outgoing = [];
@@ -64,18 +69,19 @@ export class Dispatch {
 
   /** An executor asks for an attempt. It is given once, until its lease ends. */
   claim(ref: AttemptRef): Claim {
-    const { created, open } = this.#ledger.state;
+    const { created, open, paused } = this.#ledger.state;
     const step = open.get(ref.key);
     if (!created || !step || step.automation === null || !step.policy) return { granted: false, why: "not_open" };
     if (step.attempt !== ref.attempt) return { granted: false, why: "other_attempt" };
     if (step.status !== "dispatched") return { granted: false, why: "taken" };
+    if (paused) return { granted: false, why: "paused" };
     const now = this.#ledger.now();
     this.#ledger.commit([{ kind: "attempt.claimed", at: now, key: step.key, attempt: step.attempt }]);
     this.#lease(step.key, now);
     return {
       granted: true,
       automation: step.automation,
-      input: this.#ports.journal.value(step.startSeq),
+      input: this.#ports.journal.value(step.inputSeq ?? step.startSeq),
       idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
       deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, now) ?? now + limits.dispatchedAttemptMs,
       leaseMs: this.#ports.settings.leaseMs,
@@ -94,7 +100,7 @@ export class Dispatch {
   settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
     const step = this.#ledger.state.steps.get(ref.key);
     if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") return "ignored";
-    this.#ledger.commit([attemptEnded(step, outcome, this.#ledger.now(), this.#ports.random.number())]);
+    this.#ledger.commit(attemptEnded(this.#ledger.state, step, { outcome, at: this.#ledger.now(), random: this.#ports.random.number() }));
     this.#dueAt.delete(step.key);
     return "recorded";
   }

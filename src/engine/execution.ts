@@ -4,9 +4,11 @@ import type { BlockReason, Entry, StepEnded, StepStarted } from "#core/entry.ts"
 import { Fault, faultCodeOf, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
-import type { RunState, StepState } from "#core/run-state.ts";
+import { codeEnded, compensationKey, isInDoubt, nextToUndo, undoneKey } from "#core/rollback.ts";
+import type { RunState } from "#core/run-state.ts";
+import type { StepState } from "#core/step-state.ts";
 import { idempotencyKey } from "#core/step-key.ts";
-import { decode, encode, encodeError } from "#core/value.ts";
+import { decode, encode, encodeError, summarizeError } from "#core/value.ts";
 import { verdictOf } from "#sdk/errors.ts";
 import type { Log } from "#sdk/log.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
@@ -39,6 +41,8 @@ export class Execution implements PassHost {
   readonly #events: ExecutionEvents;
   readonly #attempts: Attempts;
   readonly #pass: Pass;
+  /** The function has had its say, and what its steps did is being undone. */
+  #undoing = false;
 
   constructor(ledger: Ledger, ports: EnginePorts, events: ExecutionEvents) {
     this.#ledger = ledger;
@@ -54,6 +58,7 @@ export class Execution implements PassHost {
 
   /** Code is executing or is about to: the object must be kept alive. */
   get busy(): boolean {
+    if (this.#undoing) return this.#attempts.size > 0;
     return !this.#pass.closed && !this.#pass.parked;
   }
 
@@ -68,7 +73,7 @@ export class Execution implements PassHost {
   run(definition: AnyWorkflow): void {
     const { created } = this.state;
     invariant(created, "A run without its first entry can't be executed.");
-    const { runId, namespace, workflow, version, origin } = created;
+    const { runId, namespace, workflow, version, publicUrl } = created;
     const log = this.#quietLog();
     const step = createStep({
       call: (request) => this.#pass.call(request),
@@ -76,7 +81,7 @@ export class Execution implements PassHost {
       random: this.#ports.random,
       log,
       idempotencyKey: (key) => idempotencyKey(namespace, runId, key),
-      callbackUrl: (key, expiresAt) => this.#ports.callbacks.url(origin, { namespace, runId, key, expiresAt }),
+      callbackUrl: (key, expiresAt) => this.#ports.callbacks.url(publicUrl, { namespace, runId, key, expiresAt }),
     });
     const run = { id: runId, namespace, workflow, version, createdAt: new Date(created.at) };
     this.#pass.start(() =>
@@ -100,12 +105,14 @@ export class Execution implements PassHost {
     for (const key of this.#attempts.keys()) {
       if (!this.state.open.has(key)) this.#attempts.abandon(new Fault("cancelled", `Step ${key} ended.`), [key]);
     }
+    if (this.#undoing) return this.#undoNext();
+    if (this.state.rollback && !this.#pass.replaying) return this.#beginUndoing();
     this.#pass.advance();
   }
 
   /** Launches the next attempt of a step that is due, if the code has come to it. */
   retry(step: StepState): void {
-    const call = this.#pass.replaying ? null : this.#pass.callOf(step.key);
+    const call = this.#pass.replaying ? null : this.#callFor(step);
     if (call) this.#nextAttempt(step, call);
   }
 
@@ -127,7 +134,7 @@ export class Execution implements PassHost {
     this.#ledger.commit(entries);
     const step = this.state.open.get(call.key);
     if (step?.status === "dispatched") this.#events.dispatch(step);
-    this.#pass.advance();
+    if (!this.#undoing) this.#pass.advance();
     if (step?.status === "running") this.#launch(step, call);
     if (step && step.wakeAt !== null) this.#events.progressed();
   }
@@ -136,13 +143,17 @@ export class Execution implements PassHost {
     const step = this.state.steps.get(call.key);
     invariant(step && step.endSeq === seq, `Step ${call.key} did not end at entry ${seq}.`);
     if (step.status === "cancelled") throw new Fault("cancelled", `The run was cancelled while step ${call.key} was open.`);
-    const value = step.hasResult ? decode(this.#ledger.takeValue(step.resultSeq ?? seq)) : undefined;
+    if (step.status === "failed" && step.onFailure === "continue" && step.outcome !== "by_hand") {
+      return step.fallback === null ? undefined : decode(step.fallback);
+    }
+    const value = step.resultSeq === null ? undefined : decode(this.#ledger.takeValue(step.resultSeq));
     if (step.status === "failed") throw value;
     return call.result({ outcome: step.outcome, value, at: step.endedAt ?? 0 });
   }
 
   caughtUp(): void {
     if (this.state.blocked) this.#ledger.commit([{ kind: "run.unblocked", at: this.#ledger.now() }]);
+    if (this.state.rollback) return this.#beginUndoing();
     for (const step of [...this.state.open.values()]) {
       if (this.#pass.closed) return;
       if (step.status === "running" && !this.#attempts.has(step.key)) this.#recover(step);
@@ -162,10 +173,13 @@ export class Execution implements PassHost {
   }
 
   ended(outcome: PassOutcome): void {
-    const at = this.#ledger.now();
-    this.#ledger.commit([endEntry(this.state, outcome, at)]);
+    // A replay on the way to a rollback: how the function ended was settled long ago.
+    if (this.state.rollback) return this.#pass.replaying ? undefined : this.#beginUndoing();
+    const ended = functionEnded(this.state, outcome, this.#ledger.now());
     this.#attempts.abandon(new Fault("cancelled", "The run has ended."));
-    this.#events.ended();
+    this.#ledger.commit([ended]);
+    if (ended.kind === "run.ended") this.#events.ended();
+    else this.#beginUndoing();
   }
 
   nondeterministic(difference: string): void {
@@ -190,7 +204,7 @@ export class Execution implements PassHost {
 
   #nextAttempt(step: StepState, call: Call): void {
     this.#ledger.commit([attemptStarted(step, this.#ledger.now())]);
-    this.#pass.advance();
+    if (!this.#undoing) this.#pass.advance();
     this.#launch(step, call);
   }
 
@@ -198,7 +212,7 @@ export class Execution implements PassHost {
     const { key, attempt, wakeAt } = step;
     const { attempt: action } = call;
     invariant(action && step.policy, `Step ${key} has no action to run here.`);
-    const input = step.hasInput ? decode(this.#ledger.takeValue(step.startSeq)) : undefined;
+    const input = this.#inputOf(step);
     this.#attempts.run(key, {
       deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, this.#ledger.now()),
       action: (signal) => action({ key, attempt, wakeAt, input, signal }),
@@ -206,14 +220,70 @@ export class Execution implements PassHost {
     });
   }
 
+  #inputOf(step: StepState): unknown {
+    return step.inputSeq === null ? undefined : decode(this.#ledger.takeValue(step.inputSeq));
+  }
+
   #settle(call: Call, attempt: number, result: AttemptResult): void {
     const step = this.state.steps.get(call.key);
     if (this.#pass.closed || !isCurrentAttempt(step, { key: call.key, attempt })) return;
-    const now = this.#ledger.now();
-    const ended = attemptEnded(step, outcomeOf(result, call, { attempt, now }), now, this.#ports.random.number());
-    this.#ledger.commit([ended]);
-    this.#pass.advance();
-    if (ended.kind === "attempt.failed") this.#events.progressed();
+    const at = this.#ledger.now();
+    const entries = attemptEnded(this.state, step, { outcome: outcomeOf(result, call, { attempt, now: at }), at, random: this.#ports.random.number() });
+    this.#ledger.commit(entries);
+    this.advance();
+    if (entries[0]?.kind === "attempt.failed") this.#events.progressed();
+  }
+
+  #callFor(step: StepState): Call | null {
+    return step.kind === "compensation" ? this.#compensationOf(undoneKey(step.key)) : this.#pass.callOf(step.key);
+  }
+
+  #beginUndoing(): void {
+    this.#undoing = true;
+    this.#pass.retire();
+    this.#attempts.abandon(new Fault("cancelled", "The run is rolled back."));
+    this.#undoNext();
+  }
+
+  /** Undoes one step after the other, and then ends the run. */
+  #undoNext(): void {
+    const { rollback, paused, ended } = this.state;
+    if (!rollback || paused || ended || this.#pass.closed || this.#attempts.size > 0) return;
+    const key = nextToUndo(this.state);
+    if (key === null) {
+      this.#ledger.commit([{ kind: "run.ended", at: this.#ledger.now(), ...rollback.end, value: rollback.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback.value }]);
+      return this.#events.ended();
+    }
+    const call = this.#compensationOf(key);
+    if (!call) return this.nondeterministic(`The journal says that step ${key} can be undone; the code does not say how any more.`);
+    const step = this.state.steps.get(compensationKey(key));
+    if (!step) this.begin(call);
+    else if (step.status === "running") this.#recover(step);
+    else if (step.status === "retrying" && (step.retryAt ?? 0) <= this.#ledger.now()) this.#nextAttempt(step, call);
+    if (this.#attempts.size === 0) this.parked();
+  }
+
+  /** The compensation of a step, as the call of a step of its own. */
+  #compensationOf(key: string): Call | null {
+    const call = this.#pass.callOf(key);
+    const step = this.state.steps.get(key);
+    const compensation = call?.compensation;
+    if (!call || !step || !compensation) return null;
+    const { policy, run } = compensation;
+    const fields: StartFields = { dispatch: "inline", policy, wakeAt: null, wait: null, redact: [], onFailure: "pause", fallback: null, compensates: false, unsafeToRepeat: false, value: null };
+    return {
+      ...call,
+      key: compensationKey(key),
+      name: compensationKey(step.name),
+      kind: "compensation",
+      begin: { type: "started", fields: () => fields },
+      attempt: (args) => {
+        const inDoubt = isInDoubt(step);
+        const output = inDoubt || step.resultSeq === null ? undefined : decode(this.#ports.journal.value(step.resultSeq));
+        return run({ ...args, input: this.#inputOf(step), output, inDoubt, undoneKey: key });
+      },
+      retryIf: undefined,
+    };
   }
 
   /** Lines that a replay repeats were written the first time. */
@@ -258,17 +328,24 @@ function outcomeOf(result: AttemptResult, call: Call, context: { readonly attemp
   return { ok: false, error: encodeError(error), ...verdictOf(error, context.attempt, context.now, call.retryIf) };
 }
 
-function endEntry(state: RunState, outcome: PassOutcome, at: number): Entry {
-  if (state.cancel) return { kind: "run.ended", at, status: "cancelled", reason: "operator", actor: state.cancel.actor, value: null };
+/** The workflow function ended: so does the run, now or when what it did is undone. */
+function functionEnded(state: RunState, outcome: PassOutcome, at: number): Entry {
+  const { cancel } = state;
+  if (cancel) {
+    const end = { status: "cancelled", reason: "operator", actor: cancel.actor, error: null } as const;
+    return codeEnded(state, { at, end, value: null }, cancel.compensate);
+  }
   let error: unknown;
   if (outcome.ok) {
     try {
-      return { kind: "run.ended", at, status: "completed", reason: null, actor: null, value: encode(outcome.value) };
+      return { kind: "run.ended", at, status: "completed", reason: null, actor: null, error: null, value: encode(outcome.value) };
     } catch (unrecordable) {
       error = unrecordable;
     }
   } else {
     error = outcome.error;
   }
-  return { kind: "run.ended", at, status: "failed", reason: faultCodeOf(error), actor: null, value: encodeError(error) };
+  const value = encodeError(error);
+  const end = { status: "failed", reason: faultCodeOf(error), actor: null, error: summarizeError(value) } as const;
+  return codeEnded(state, { at, end, value }, true);
 }

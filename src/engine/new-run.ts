@@ -29,7 +29,8 @@ export function newRun(registry: Registry, command: StartCommand, at: number): R
     startAt,
     deadlineAt: timeout === undefined ? null : startAt + durationMs(timeout),
     trigger: command.trigger,
-    origin: command.origin,
+    publicUrl: command.publicUrl,
+    origin: null,
     redact: definition.options.redact ?? [],
     value: command.input,
   };

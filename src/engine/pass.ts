@@ -1,7 +1,9 @@
-import type { FailurePolicy, StepKind } from "#core/entry.ts";
+import type { FailurePolicy, StepKind, StepOutcome } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
-import type { Moment, RunState, StepState } from "#core/run-state.ts";
+import type { RetryPolicy } from "#core/retry-policy.ts";
+import type { Moment, RunState } from "#core/run-state.ts";
+import type { StepState } from "#core/step-state.ts";
 import { checkStepName, stepKey } from "#core/step-key.ts";
 
 /**
@@ -74,9 +76,17 @@ export class Pass {
     this.#held.length = 0;
   }
 
+  /**
+   * The function has had its say: it sees no more results and begins no more steps. Its calls stay, for they hold how steps are undone.
+   */
+  retire(): void {
+    this.#settled = true;
+    this.#held.length = 0;
+  }
+
   /** A step call by the workflow function. The promise settles when the step's end is delivered; after `close`, never. */
   call(request: CallRequest): Promise<unknown> {
-    if (this.#closed) return new Promise(() => {});
+    if (this.#closed || this.#settled) return new Promise(() => {});
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     // A step that nobody awaits may fail without taking the process down; the run's history shows it.
     promise.catch(() => {});
@@ -117,7 +127,7 @@ export class Pass {
       if (difference) return this.#block(difference);
       this.#calls.set(call.key, call);
       this.#pump();
-    } else if (this.replaying) {
+    } else if (this.replaying || this.#isHeld) {
       this.#held.push(call);
       this.#watch();
     } else {
@@ -136,10 +146,17 @@ export class Pass {
     this.#pump();
   }
 
+  /** Somebody holds the run, or it is being rolled back: the function gets nothing new to do. */
+  get #isHeld(): boolean {
+    return this.#state.paused !== null || this.#state.rollback !== null;
+  }
+
   /** Shows the function the moments that are its turn to see. Stops after each delivery, so that what the delivery sets off comes first. */
   #pump(): void {
     while (!this.#cooling && !this.#closed) {
       const moment = this.#state.moments[this.#cursor];
+      // A rollback needs the replay to its end, for the calls that hold how to undo; what the function would see after that is not for it any more.
+      if (this.#state.paused && !this.#state.rollback) return this.#watch();
       if (!moment) return this.#caughtUp();
       if (moment.type === "start" && !this.#calls.has(moment.key)) return this.#watch();
       this.#cursor++;
@@ -185,7 +202,7 @@ export class Pass {
 
   /** The function has seen all there is: what it called meanwhile begins, and attempts that are due or were lost can be launched. */
   #caughtUp(): void {
-    for (const call of this.#held.splice(0)) {
+    for (const call of this.#isHeld ? [] : this.#held.splice(0)) {
       if (!this.#closed) this.#begin(call);
     }
     if (this.#closed) return;
@@ -219,13 +236,14 @@ export class Pass {
 
   /** True when there is nothing more to listen for. */
   #quiet(silentTurns: number): boolean {
-    if (this.#cursor < this.#state.moments.length) {
+    const isHeld = this.#state.paused !== null && this.#state.rollback === null;
+    if (this.#cursor < this.#state.moments.length && !isHeld) {
       if (silentTurns < stuckAfterTurns) return false;
       this.#stuck();
       return true;
     }
     if (this.#host.attemptsUnderWay() > 0) return true;
-    if (this.#state.open.size > 0) {
+    if (this.#state.open.size > 0 || this.#isHeld) {
       this.#parked = true;
       this.#host.parked();
     }
@@ -248,14 +266,13 @@ export class Pass {
   }
 
   #end(outcome: PassOutcome): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#settled) return;
     const missed = this.#state.moments.slice(this.#cursor, this.#historyEnd).find((moment) => moment.type === "start" && !this.#calls.has(moment.key));
     if (missed) {
       const known = this.#state.steps.get(missed.key);
       return this.#block(`The journal has step ${missed.key} (${known?.kind}) next, at entry ${missed.seq}; the code ended without calling it.`);
     }
-    this.#settled = true;
-    this.close();
+    this.retire();
     this.#host.ended(outcome);
   }
 }
@@ -275,6 +292,8 @@ export interface CallRequest {
   /** Runs one attempt in the run object. Null for steps without such attempts. */
   readonly attempt: ((context: AttemptArguments) => unknown) | null;
   readonly retryIf: ((error: unknown, context: { readonly attempt: number }) => boolean) | undefined;
+  /** How to undo the step; null: it declares nothing. */
+  readonly compensation: { readonly policy: RetryPolicy; readonly run: (context: UndoArguments) => unknown } | null;
   /** Turns what was recorded into what the author gets. */
   readonly result: (recorded: RecordedResult) => unknown;
   /** Says what is wrong with a payload; empty when nothing is. */
@@ -300,6 +319,9 @@ export interface StartFields {
   readonly wait: StepState["wait"];
   readonly redact: readonly string[];
   readonly onFailure: FailurePolicy;
+  readonly fallback: string | null;
+  readonly compensates: boolean;
+  readonly unsafeToRepeat: boolean;
   readonly value: string | null;
 }
 
@@ -312,8 +334,14 @@ export interface AttemptArguments {
   readonly signal: AbortSignal;
 }
 
+export interface UndoArguments extends AttemptArguments {
+  readonly output: unknown;
+  readonly inDoubt: boolean;
+  readonly undoneKey: string;
+}
+
 export interface RecordedResult {
-  readonly outcome: "arrived" | "timeout" | null;
+  readonly outcome: StepOutcome | null;
   readonly value: unknown;
   readonly at: number;
 }

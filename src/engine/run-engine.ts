@@ -5,19 +5,20 @@ import type {
   Claim,
   EventAccepted,
   EventCommand,
-  OperatorCommand,
   Settled,
   StartCommand,
   Started,
 } from "#core/command.ts";
-import { attemptStarted, callbackArrived, cancelRequested, checkSameStart, eventArrived, resumed, terminated, waitEnded } from "#core/decision.ts";
+import { attemptLost, attemptStarted, callbackArrived, checkSameStart, eventArrived, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import type { RunSummary } from "#core/run.ts";
-import type { RunState, StepState } from "#core/run-state.ts";
+import { codeEnded } from "#core/rollback.ts";
+import type { RunState } from "#core/run-state.ts";
+import type { StepState } from "#core/step-state.ts";
 import { nextDeadline, summarize } from "#core/run-view.ts";
-import { decode, encodeError } from "#core/value.ts";
+import { decode, encodeError, summarizeError } from "#core/value.ts";
 import { AlarmKeeper } from "./alarm-keeper.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
@@ -119,27 +120,19 @@ export class RunEngine {
     this.#commitAndGoOn([callbackArrived(this.state, key, payload, this.#ledger.now())]);
   }
 
-  /** Asks the run to stop: what is open rejects with `cancelled`, and the workflow may clean up. @throws Fault `run_not_found`, `run_ended`. */
-  cancel(command: OperatorCommand): RunSummary {
-    this.#mustExist();
-    this.#commitAndGoOn(cancelRequested(this.state, command, this.#ledger.now()));
-    return this.summary;
-  }
-
-  /** Has every parked step tried again. @throws Fault `run_not_found`, `run_ended`, `not_paused`. */
-  resume(command: OperatorCommand): RunSummary {
+  /**
+   * What an operator asks: `decide` says what the journal gains by it, as the functions of `operator-decision.ts` do.
+   * @throws Fault `run_not_found`, and what `decide` refuses with.
+   */
+  operate(decide: (state: RunState, at: number) => readonly Entry[]): RunSummary {
     this.#mustExist();
     const now = this.#ledger.now();
-    this.#ledger.commit(resumed(this.state, command, now));
+    const wasHeld = this.state.paused !== null;
+    const entries = decide(this.state, now);
+    this.#ledger.commit(entries);
+    if (wasHeld && !this.state.paused) this.#dispatch.sendAll();
     this.#doDue(now);
-    this.#goOn();
-    return this.summary;
-  }
-
-  /** Ends the run at once; nothing cleans up. @throws Fault `run_not_found`, `run_ended`. */
-  terminate(command: OperatorCommand): RunSummary {
-    this.#mustExist();
-    this.#commitAndGoOn(terminated(this.state, command, this.#ledger.now()));
+    if (entries.length > 0) this.#goOn();
     return this.summary;
   }
 
@@ -241,6 +234,7 @@ export class RunEngine {
     const { state } = this;
     if (state.ended) return this.#wrapUp();
     if (this.#dropped || !state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
+    if (state.paused) return this.#recordLosses();
     if (state.blocked && this.#ledger.now() < this.#blockedPollAt) return;
     const definition = this.#ports.registry.workflow(state.created.workflow, state.created.version);
     if (!definition)
@@ -257,19 +251,33 @@ export class RunEngine {
     this.#execution.run(definition);
   }
 
+  /** The run is held, and its code is not here: what was executing when the last object went is over, though nobody runs it again yet. */
+  #recordLosses(): void {
+    for (const step of [...this.state.open.values()]) {
+      if (step.status !== "running") continue;
+      const error = new Fault("attempt_lost", `Attempt ${step.attempt} of ${step.key} was cut off.`);
+      this.#ledger.commit([attemptLost(step, this.#ledger.now(), encodeError(error))]);
+    }
+  }
+
   #doDue(now: number): void {
     const { state } = this;
     const { created } = state;
     if (!created || state.ended) return;
-    if (created.deadlineAt !== null && created.deadlineAt <= now) {
-      const error = encodeError(new Fault("timeout", "The run took longer than its time-out."));
-      return this.#ledger.commit([{ kind: "run.ended", at: now, status: "failed", reason: "run_timeout", actor: null, value: error }]);
-    }
+    if (state.paused) return;
+    if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) return this.#timeOut(now);
     if (!state.started && created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
     if (state.blocked) return;
     let waitsEnded = false;
     for (const step of [...state.open.values()]) waitsEnded = this.#stepDue(step, now) || waitsEnded;
     if (waitsEnded) this.#execution?.advance();
+  }
+
+  #timeOut(at: number): void {
+    const value = encodeError(new Fault("timeout", "The run took longer than its time-out."));
+    const end = { status: "failed", reason: "run_timeout", actor: null, error: summarizeError(value) } as const;
+    this.#ledger.commit([codeEnded(this.state, { at, end, value }, this.state.started)]);
+    this.#execution?.advance();
   }
 
   /** True when the step's wait ended. */
@@ -353,7 +361,7 @@ export class RunEngine {
   }
 
   #runWakeAt(now: number): number {
-    const deadlineAt = this.state.created?.deadlineAt ?? Number.POSITIVE_INFINITY;
+    const deadlineAt = this.state.deadlineAt ?? Number.POSITIVE_INFINITY;
     if (this.state.blocked) return Math.min(deadlineAt, this.#blockedPollAt);
     const leaseAt = now + this.#ports.settings.leaseMs;
     const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;

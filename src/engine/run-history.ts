@@ -3,9 +3,10 @@ import type { Recorded, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { redact } from "#core/redaction.ts";
 import type { RunSummary } from "#core/run.ts";
-import type { RunState, StepState } from "#core/run-state.ts";
+import type { RunState } from "#core/run-state.ts";
 import { dueAt } from "#core/run-view.ts";
 import { idempotencyKey } from "#core/step-key.ts";
+import type { StepState } from "#core/step-state.ts";
 import type { Encoded } from "#core/value.ts";
 import type { CallbackMint, Journal } from "./ports.ts";
 
@@ -70,7 +71,7 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
   const { created } = source.state;
   invariant(created, "A run without its first entry has no steps.");
   const shown = (seq: number): Encoded => redact(source.journal.value(seq), source.state.redact);
-  const result = step.hasResult && step.resultSeq !== null ? shown(step.resultSeq) : null;
+  const result = step.resultSeq === null ? null : shown(step.resultSeq);
   const isOpenCallback = step.kind === "callback" && step.endSeq === null;
   return {
     key: step.key,
@@ -83,12 +84,12 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
     wakeAt: dueAt(step),
     outcome: step.outcome,
     idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
-    input: step.hasInput ? shown(step.startSeq) : null,
+    input: step.inputSeq === null ? null : shown(step.inputSeq),
     output: step.status === "completed" ? result : null,
     error: step.status === "failed" ? result : null,
     attempts: attemptRecords(shown, step, entries),
     callbackUrl: isOpenCallback
-      ? source.callbacks.url(created.origin, { namespace: created.namespace, runId: created.runId, key: step.key, expiresAt: step.wakeAt })
+      ? source.callbacks.url(created.publicUrl, { namespace: created.namespace, runId: created.runId, key: step.key, expiresAt: step.wakeAt })
       : null,
     seq: step.startSeq,
   };

@@ -16,6 +16,7 @@ import {
   type Step,
   type WaitResult,
 } from "#sdk/step.ts";
+import type { Compensation } from "#sdk/compensation.ts";
 import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./pass.ts";
 import type { Random } from "./ports.ts";
 
@@ -58,6 +59,7 @@ function callDo(host: StepHost, name: string, rest: readonly [unknown, unknown?]
     begin: { type: "started", fields: () => attemptFields("inline", options, "input" in options ? encode(options.input) : null) },
     attempt: (args) => action(attemptContext(host, args)),
     retryIf: options.retryIf,
+    compensation: compensationCall(host, options.compensate),
   });
 }
 
@@ -70,6 +72,8 @@ function callRun(host: StepHost, automation: AnyAutomation, call: { readonly inp
     timeout: overrides.timeout ?? options.timeout,
     redact: options.redact,
     onFailure: overrides.onFailure ?? options.onFailure,
+    compensate: options.compensate,
+    repeat: options.repeat,
   };
   return host.call({
     ...plainCall(overrides.name ?? automation.name),
@@ -78,6 +82,7 @@ function callRun(host: StepHost, automation: AnyAutomation, call: { readonly inp
     begin: { type: "started", fields: () => attemptFields(dispatch, attempts, encode(parseAutomationInput(automation, call.input))) },
     attempt: (args) => options.run(attemptContext(host, args)),
     retryIf: overrides.retryIf ?? options.retryIf,
+    compensation: compensationCall(host, options.compensate),
   });
 }
 
@@ -87,7 +92,7 @@ function callSleep(host: StepHost, name: string, wakeAt: (now: number) => number
     kind: "sleep",
     begin: {
       type: "started",
-      fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, redact: [], onFailure: "fail", value: null }),
+      fields: (now) => ({ dispatch: null, policy: null, wakeAt: checkWakeAt(wakeAt(now), now), wait: null, ...plainStep, value: null }),
     },
     result: () => undefined,
   });
@@ -126,8 +131,8 @@ function callValue(host: StepHost, name: string, value: (now: number) => unknown
 }
 
 /** What most calls have in common. */
-function plainCall(name: string): Pick<CallRequest, "name" | "automation" | "attempt" | "retryIf" | "result" | "issues"> {
-  return { name, automation: null, attempt: null, retryIf: undefined, result: (recorded) => recorded.value, issues: () => [] };
+function plainCall(name: string): Pick<CallRequest, "name" | "automation" | "attempt" | "retryIf" | "compensation" | "result" | "issues"> {
+  return { name, automation: null, attempt: null, retryIf: undefined, compensation: null, result: (recorded) => recorded.value, issues: () => [] };
 }
 
 function attemptContext(host: StepHost, args: AttemptArguments): AttemptContext & { readonly input: unknown } {
@@ -149,17 +154,47 @@ interface AttemptFieldOptions {
   readonly timeout?: Duration | undefined;
   readonly redact?: readonly string[] | undefined;
   readonly onFailure?: FailurePolicy | undefined;
+  readonly fallback?: unknown;
+  readonly compensate?: Compensation<unknown, unknown> | undefined;
+  readonly repeat?: "safe" | "unsafe" | undefined;
+}
+
+type RecoveryField = "redact" | "onFailure" | "fallback" | "compensates" | "unsafeToRepeat";
+
+/** Of a step that declares nothing about failure. */
+const plainStep: Pick<StartFields, RecoveryField> = { redact: [], onFailure: "fail", fallback: null, compensates: false, unsafeToRepeat: false };
+
+function recoveryFields(options: AttemptFieldOptions): Pick<StartFields, RecoveryField> {
+  return {
+    redact: options.redact ?? [],
+    onFailure: options.onFailure ?? "fail",
+    fallback: options.fallback === undefined ? null : encode(options.fallback),
+    compensates: options.compensate !== undefined,
+    unsafeToRepeat: options.repeat === "unsafe",
+  };
+}
+
+function compensationCall(host: StepHost, compensation: Compensation<unknown, unknown> | undefined): CallRequest["compensation"] {
+  if (compensation === undefined) return null;
+  const { run, retries, timeout } = typeof compensation === "function" ? { run: compensation } : compensation;
+  return {
+    policy: retryPolicy(retries, timeout),
+    run: (args) => {
+      const { output, inDoubt } = args;
+      return run({ ...attemptContext(host, args), idempotencyKey: host.idempotencyKey(args.key), output, inDoubt, stepIdempotencyKey: host.idempotencyKey(args.undoneKey) });
+    },
+  };
 }
 
 function attemptFields(dispatch: "inline" | "queue", options: AttemptFieldOptions, value: string | null): StartFields {
   const policy = retryPolicy(options.retries, options.timeout);
   const longest = limits.dispatchedAttemptMs;
   const bounded = dispatch === "queue" ? { ...policy, timeoutMs: Math.min(policy.timeoutMs ?? longest, longest) } : policy;
-  return { dispatch, policy: bounded, wakeAt: null, wait: null, redact: options.redact ?? [], onFailure: options.onFailure ?? "fail", value };
+  return { dispatch, policy: bounded, wakeAt: null, wait: null, ...recoveryFields(options), value };
 }
 
-function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | "redact" | "onFailure" | "value"> {
-  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, redact: [], onFailure: "fail", value: null };
+function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number): Pick<StartFields, "wakeAt" | "wait" | RecoveryField | "value"> {
+  return { wakeAt: timeout === undefined ? null : now + durationMs(timeout), wait, ...plainStep, value: null };
 }
 
 /** @throws Fault `invalid_input` with one line per issue. */
@@ -183,7 +218,7 @@ function payloadResult(schema: EventOptions<unknown>["schema"]): Pick<CallReques
 }
 
 function waitResult(schema: EventOptions<unknown>["schema"], recorded: RecordedResult): WaitResult<unknown> {
-  if (recorded.outcome === "timeout") return { ok: false, reason: "timeout" };
+  if (recorded.outcome === "timeout" || recorded.outcome === "skipped") return { ok: false, reason: recorded.outcome };
   const parsed = schema?.safeParse(recorded.value);
   if (parsed && !parsed.success) return { ok: false, reason: "invalid", issues: issueLines(parsed.error.issues) };
   return { ok: true, payload: parsed ? parsed.data : recorded.value, receivedAt: new Date(recorded.at) };

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import type { Duration } from "#core/duration.ts";
 import type { FailurePolicy } from "#core/entry.ts";
 import { type RetryOptions, retryPolicy } from "#core/retry-policy.ts";
+import type { Compensation } from "./compensation.ts";
 import { checkDefinitionName } from "./definition-name.ts";
 import type { RetryIf } from "./errors.ts";
 import type { Log } from "./log.ts";
@@ -23,8 +24,12 @@ export interface AutomationOptions<Input, Output> {
   readonly input?: z.ZodType<Input>;
   readonly retries?: RetryOptions;
   readonly retryIf?: RetryIf;
-  /** When its retries are exhausted: `"fail"` (default) throws the error into the workflow; `"pause"` parks the run until an operator resumes it. */
-  readonly onFailure?: FailurePolicy;
+  /** When its retries are exhausted: `"fail"` (default) throws the error into the workflow; `"pause"` parks the run for a person; `"compensate"` rolls it back. */
+  readonly onFailure?: Exclude<FailurePolicy, "continue">;
+  /** How to undo what it did. */
+  readonly compensate?: Compensation<Input, Output>;
+  /** `"unsafe"`: the effect must not happen twice without somebody saying so; a fork that would repeat it asks. Default `"safe"`. */
+  readonly repeat?: "safe" | "unsafe";
   /** Per attempt. Default `"10m"`; on the queue at most 14 minutes. */
   readonly timeout?: Duration;
   /**

@@ -3,6 +3,7 @@ import type { Duration } from "#core/duration.ts";
 import type { CallbackVerification, FailurePolicy } from "#core/entry.ts";
 import type { RetryOptions } from "#core/retry-policy.ts";
 import type { AttemptContext, Automation } from "./automation.ts";
+import type { Compensation } from "./compensation.ts";
 import type { RetryIf } from "./errors.ts";
 
 export interface AttemptOptions {
@@ -13,9 +14,18 @@ export interface AttemptOptions {
   readonly timeout?: Duration;
 }
 
-export interface DoOptions<Input> extends AttemptOptions {
-  /** When its retries are exhausted: `"fail"` (default) throws the error into the workflow; `"pause"` parks the run until an operator resumes it. */
+export interface DoOptions<Input, Output = unknown> extends AttemptOptions {
+  /**
+   * When its retries are exhausted. `"fail"` (default): the error is thrown into the workflow. `"pause"`: the run is parked for a person. `"continue"`: the failure is
+   * recorded, and the step returns `fallback`. `"compensate"`: the run rolls back at once.
+   */
   readonly onFailure?: FailurePolicy;
+  /** What the step returns after a failure with `onFailure: "continue"`. Default undefined. */
+  readonly fallback?: NoInfer<Output>;
+  /** How to undo what it did. */
+  readonly compensate?: Compensation<NoInfer<Input>, NoInfer<Output>>;
+  /** `"unsafe"`: the effect must not happen twice without somebody saying so; a fork that would repeat it asks. Default `"safe"`. */
+  readonly repeat?: "safe" | "unsafe";
   /** Names of properties that are hidden, at any depth, wherever the run is shown. */
   readonly redact?: readonly string[];
   /** Recorded with the step and handed to the function, the same at every attempt. */
@@ -26,7 +36,7 @@ export interface RunOptions extends AttemptOptions {
   /** The step's name; default the automation's. */
   readonly name?: string;
   /** Overrides the automation's. */
-  readonly onFailure?: FailurePolicy;
+  readonly onFailure?: Exclude<FailurePolicy, "continue">;
   /** Overrides where the automation runs. */
   readonly dispatch?: "inline" | "queue";
 }
@@ -46,6 +56,8 @@ export interface EventOptions<Payload> {
 export type WaitResult<Payload> =
   | { readonly ok: true; readonly payload: Payload; readonly receivedAt: Date }
   | { readonly ok: false; readonly reason: "timeout" }
+  /** An operator ended the wait. */
+  | { readonly ok: false; readonly reason: "skipped" }
   | { readonly ok: false; readonly reason: "invalid"; readonly issues: readonly string[] };
 
 export interface CallbackOptions<Payload> {
@@ -105,7 +117,7 @@ export interface Step {
   do<Output>(name: string, action: (context: AttemptContext & { readonly input: undefined }) => Output | Promise<Output>): Promise<Output>;
   do<Output, Input = undefined>(
     name: string,
-    options: DoOptions<Input>,
+    options: DoOptions<Input, Output>,
     action: (context: AttemptContext & { readonly input: Input }) => Output | Promise<Output>,
   ): Promise<Output>;
 

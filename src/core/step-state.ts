@@ -1,0 +1,178 @@
+import type {
+  AttemptClaimed,
+  AttemptCompleted,
+  AttemptFailed,
+  AttemptStarted,
+  FailurePolicy,
+  Recorded,
+  StepEnded,
+  StepKind,
+  StepOutcome,
+  StepParked,
+  StepStarted,
+  WaitSpec,
+} from "./entry.ts";
+import { invariant } from "./fault.ts";
+import type { RetryPolicy } from "./retry-policy.ts";
+import type { Encoded, ErrorSummary } from "./value.ts";
+
+/**
+ * Where a step stands.
+ * `running`: an attempt is under way in the run object. `dispatched`: sent to the queue, not yet taken. `claimed`: an executor works on it.
+ * `retrying`: the next attempt has a time. `parked`: its attempts failed, and a person must act. `waiting`: for time, an event or a callback. The other three
+ * are final; `cancelled` means the run was cancelled, rolled back or ended while the step was open.
+ */
+export type StepStatus = "running" | "dispatched" | "claimed" | "retrying" | "parked" | "waiting" | "completed" | "failed" | "cancelled";
+
+export interface StepState {
+  readonly key: string;
+  readonly name: string;
+  readonly count: number;
+  readonly kind: StepKind;
+  readonly startSeq: number;
+  readonly startedAt: number;
+  readonly automation: string | null;
+  readonly dispatch: "inline" | "queue" | null;
+  readonly policy: RetryPolicy | null;
+  readonly onFailure: FailurePolicy;
+  /** With `continue`: what the workflow goes on with; null: undefined. */
+  readonly fallback: Encoded | null;
+  readonly compensates: boolean;
+  readonly unsafeToRepeat: boolean;
+  readonly wait: WaitSpec | null;
+  status: StepStatus;
+  /** The current or last attempt; 0 for a step without attempts. */
+  attempt: number;
+  attemptStartedAt: number;
+  /** When the budget of retries began: the step's start, or the last time a person had it tried again. */
+  budgetStartedAt: number;
+  /** Failed attempts that count against the policy, since the budget began. */
+  failures: number;
+  /** Attempts in a row that vanished. */
+  lostInARow: number;
+  /** When the next attempt is due; null unless `retrying`. */
+  retryAt: number | null;
+  /** When the wait ends by itself: the sleep's end, the wait's time-out. Null: never. */
+  wakeAt: number | null;
+  /** The entry that holds the input: the start, or a person's correction. Null: the step declares none. */
+  inputSeq: number | null;
+  /** The error of a parked step at a glance; null otherwise. */
+  parkedError: ErrorSummary | null;
+  /** The entry that ended the step; null while it is open. */
+  endSeq: number | null;
+  /** The entry that holds the output or the error: the end entry, or the event that ended the wait. Null where there is none. */
+  resultSeq: number | null;
+  outcome: StepOutcome | null;
+  endedAt: number | null;
+}
+
+/** An attempt is under way, here or elsewhere. */
+export function isUnderWay(step: StepState): boolean {
+  return step.status === "running" || step.status === "dispatched" || step.status === "claimed";
+}
+
+export function stepOf(entry: Recorded<StepStarted>): StepState {
+  return {
+    key: entry.key,
+    name: entry.name,
+    count: entry.count,
+    kind: entry.step,
+    startSeq: entry.seq,
+    startedAt: entry.at,
+    automation: entry.automation,
+    dispatch: entry.dispatch,
+    policy: entry.policy,
+    onFailure: entry.onFailure,
+    fallback: entry.fallback,
+    compensates: entry.compensates,
+    unsafeToRepeat: entry.unsafeToRepeat,
+    wait: entry.wait,
+    status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",
+    attempt: entry.dispatch === null ? 0 : 1,
+    attemptStartedAt: entry.at,
+    budgetStartedAt: entry.at,
+    failures: 0,
+    lostInARow: 0,
+    retryAt: null,
+    wakeAt: entry.wakeAt,
+    inputSeq: entry.value !== null || entry.valueOmitted ? entry.seq : null,
+    parkedError: null,
+    endSeq: null,
+    resultSeq: null,
+    outcome: null,
+    endedAt: null,
+  };
+}
+
+export function applyAttemptStarted(step: StepState, entry: Recorded<AttemptStarted>): void {
+  invariant(step.status === "retrying" && entry.attempt === step.attempt + 1, `Attempt ${entry.attempt} of ${entry.key} can't start now.`);
+  step.status = step.dispatch === "queue" ? "dispatched" : "running";
+  step.attempt = entry.attempt;
+  step.attemptStartedAt = entry.at;
+  step.retryAt = null;
+}
+
+export function applyAttemptClaimed(step: StepState, entry: Recorded<AttemptClaimed>): void {
+  invariant(step.status === "dispatched" && entry.attempt === step.attempt, `Attempt ${entry.attempt} of ${entry.key} can't be claimed now.`);
+  step.status = "claimed";
+}
+
+export function applyAttemptCompleted(step: StepState, entry: Recorded<AttemptCompleted>): void {
+  invariant(step.wait !== null && entry.attempt === step.attempt && step.status === "running", `Attempt ${entry.attempt} of ${entry.key} can't complete now.`);
+  step.status = "waiting";
+  step.lostInARow = 0;
+}
+
+export function applyAttemptFailed(step: StepState, entry: Recorded<AttemptFailed>): void {
+  invariant(entry.attempt === step.attempt && isUnderWay(step), `Attempt ${entry.attempt} of ${entry.key} can't fail now.`);
+  step.status = "retrying";
+  step.retryAt = entry.retryAt;
+  step.failures += entry.lost ? 0 : 1;
+  step.lostInARow = entry.lost ? step.lostInARow + 1 : 0;
+}
+
+export function applyStepParked(step: StepState, entry: Recorded<StepParked>): void {
+  invariant(entry.attempt === step.attempt && isUnderWay(step), `Attempt ${entry.attempt} of ${entry.key} can't park its step now.`);
+  step.status = "parked";
+  step.failures++;
+  step.lostInARow = 0;
+  step.parkedError = entry.error;
+}
+
+export function applyStepEnded(step: StepState, entry: Recorded<StepEnded>): void {
+  step.resultSeq = entry.eventSeq ?? (entry.value !== null || entry.valueOmitted ? entry.seq : null);
+  step.outcome = entry.outcome;
+  endStep(step, entry.kind === "step.completed" ? "completed" : "failed", entry);
+}
+
+/** Has an open step tried again as soon as may be, with a fresh budget. */
+export function applyRetry(step: StepState, at: number, correctedInputSeq: number | null): void {
+  invariant(step.status === "parked" || step.status === "retrying", `Step ${step.key} is ${step.status} and can't be tried again.`);
+  step.status = "retrying";
+  step.retryAt = at;
+  step.failures = 0;
+  step.lostInARow = 0;
+  step.budgetStartedAt = at;
+  step.parkedError = null;
+  step.inputSeq = correctedInputSeq ?? step.inputSeq;
+}
+
+/** The step was open when its run was cancelled, rolled back or ended. */
+export function closeStep(step: StepState, entry: { readonly seq: number; readonly at: number }): void {
+  endStep(step, "cancelled", entry);
+}
+
+/** Time stood still for `ms`. */
+export function shiftTimers(step: StepState, ms: number): void {
+  if (step.retryAt !== null) step.retryAt += ms;
+  if (step.wakeAt !== null) step.wakeAt += ms;
+}
+
+function endStep(step: StepState, status: StepStatus, entry: { readonly seq: number; readonly at: number }): void {
+  step.status = status;
+  step.endSeq = entry.seq;
+  step.endedAt = entry.at;
+  step.retryAt = null;
+  step.wakeAt = null;
+  step.parkedError = null;
+}

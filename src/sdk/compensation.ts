@@ -1,0 +1,27 @@
+import type { Duration } from "#core/duration.ts";
+import type { RetryOptions } from "#core/retry-policy.ts";
+import type { AttemptContext } from "./automation.ts";
+
+/** What undoes a step gets. `idempotencyKey` is the compensation's own; that of the step stands beside it, for finding out what it did. */
+export interface CompensationContext<Input, Output> extends AttemptContext {
+  readonly input: Input;
+  /** What the step returned; undefined when it is in doubt. */
+  readonly output: Output | undefined;
+  /** The step failed, timed out or was cut off: its effect may or may not be there. */
+  readonly inDoubt: boolean;
+  /** The key that the step's attempts sent. */
+  readonly stepIdempotencyKey: string;
+}
+
+/**
+ * How to undo a step. It runs when the run fails, is cancelled with compensation, or is rolled back: in reverse order of start, one at a time, each a step of its
+ * own with retries. One that keeps failing parks the run for a person; it is never skipped in silence.
+ */
+export type Compensation<Input, Output> =
+  | ((context: CompensationContext<Input, Output>) => unknown)
+  | {
+      readonly run: (context: CompensationContext<Input, Output>) => unknown;
+      readonly retries?: RetryOptions;
+      /** Per attempt. Default `"10m"`. */
+      readonly timeout?: Duration;
+    };
