@@ -28,7 +28,7 @@ try {
 }
 
 async function bench(client: Client, local: LocalWorker): Promise<Report> {
-  const chosen = scenarios.filter((scenario) => scenario.name.includes(options.only));
+  const chosen = scenarios.filter((scenario) => scenario.name.includes(options.only) && roundsOf(scenario) > 0);
   await warmUp(client, chosen);
   const results: Result[] = [];
   for (const scenario of chosen) {
@@ -50,8 +50,7 @@ async function warmUp(client: Client, chosen: readonly Scenario[]): Promise<void
 /** The variants take turns, so that whatever else the machine does meets all of them. */
 async function measure(client: Client, scenario: Scenario): Promise<Result> {
   const samples: Record<Variant, number[]> = { segno: [], floor: [], gate: [] };
-  const rounds = options.quick ? scenario.rounds.quick : scenario.rounds.full;
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < roundsOf(scenario); round++) {
     for (let turn = 0; turn < variants.length; turn++) {
       const variant = variants[(round + turn) % variants.length] ?? "segno";
       for (let i = 0; i < scenario.repeats; i++) samples[variant].push(await scenario.measure(client, variant));
@@ -59,6 +58,10 @@ async function measure(client: Client, scenario: Scenario): Promise<Result> {
     }
   }
   return { scenario, samples, segno: median(samples.segno), floor: median(samples.floor), gate: median(samples.gate) };
+}
+
+function roundsOf(scenario: Scenario): number {
+  return options.quick ? scenario.rounds.quick : scenario.rounds.full;
 }
 
 function progress(what: string): void {

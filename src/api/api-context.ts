@@ -20,6 +20,7 @@ export interface ApiContext {
   Variables: { ports: ApiPorts; namespace: string };
 }
 
+/** The app that routes are added to. */
 export type Api = OpenAPIHono<ApiContext>;
 
 /** What routes need that is the same for every request. */

@@ -19,6 +19,7 @@ import { addWorkflowRoutes } from "./workflow-routes.ts";
 
 /** The HTTP surface, stateless: who may ask, in what words, and what is answered. What is true, the runs tell. */
 
+/** What the API is made from. */
 export interface ApiOptions<Env extends ApiEnv> extends RouteOptions {
   /** What one request works with, of the Worker's environment. */
   readonly ports: (env: Env) => ApiPorts;

@@ -110,9 +110,13 @@ export const WorkflowView = z.object({ name: z.string(), versions: z.array(Versi
 
 const nextCursor = z.string().nullable().openapi({ description: "Null on the last page." });
 
+/** A page of the list of runs. */
 export const RunPageView = z.object({ runs: z.array(RunView), nextCursor }).openapi("RunPage");
+/** A page of a run's steps. */
 export const StepPageView = z.object({ steps: z.array(StepView), nextCursor }).openapi("StepPage");
+/** A page of a journal. */
 export const EntryPageView = z.object({ entries: z.array(EntryView), nextCursor }).openapi("EntryPage");
+/** What became of an event. */
 export const EventAnswer = z
   .object({
     duplicate: z.boolean().openapi({ description: "An event of this id had arrived before; nothing was changed." }),
@@ -122,6 +126,7 @@ export const EventAnswer = z
 
 const duration = { description: 'Milliseconds, or a text such as "30s", "15m", "3d".' };
 
+/** What a start may ask for. */
 export const StartBody = z
   .strictObject({
     input: z.unknown().optional(),
@@ -135,6 +140,7 @@ export const StartBody = z
   })
   .openapi("Start");
 
+/** An event on its way to a run. */
 export const EventBody = z
   .strictObject({
     payload: z.unknown().optional(),
@@ -143,10 +149,12 @@ export const EventBody = z
   })
   .openapi("Event");
 
+/** What an operator says beside the command. */
 export const OperatorBody = z
   .strictObject({ reason: z.string().max(limits.attributeTextLength).optional().openapi({ description: "Why; recorded with the name of the API key." }) })
   .openapi("OperatorCommand");
 
+/** How long an answer may wait. */
 export const WaitQuery = z.strictObject({
   wait: z
     .string()
@@ -156,6 +164,7 @@ export const WaitQuery = z.strictObject({
 
 const wholeNumber = z.string().regex(/^\d{1,15}$/, "It must be a whole number.");
 
+/** Where a page begins and how long it is. */
 export const PageQuery = z.strictObject({
   after: wholeNumber.optional().openapi({ description: "`nextCursor` of the page before." }),
   limit: wholeNumber
@@ -182,13 +191,20 @@ const contentValues = z
   .optional()
   .openapi({ description: "`devalue`: the value in the body (`input`, `payload`) is a devalue text. Default: JSON." });
 
+/** The headers of a request that reads values. */
 export const ReadHeaders = z.object({ "accept-values": acceptValues });
+/** As `ReadHeaders`, for a start. */
 export const StartHeaders = z.object({ "idempotency-key": idempotencyKey, "accept-values": acceptValues, "content-values": contentValues });
+/** As `ReadHeaders`, for an event. */
 export const EventHeaders = z.object({ "idempotency-key": idempotencyKey, "content-values": contentValues });
 
+/** What addresses name. Their form is checked where they are used, so that the fault has a code of its own. */
 export const RunParams = z.object({ id: z.string() });
+/** As `RunParams`, for a step. */
 export const StepParams = z.object({ id: z.string(), key: z.string() });
+/** As `RunParams`, for an event. */
 export const EventParams = z.object({ id: z.string(), name: z.string() });
+/** As `RunParams`, for a workflow. */
 export const WorkflowParams = z.object({ name: z.string() });
 
 /** What every route answers when it can't do what it was asked. */

@@ -20,8 +20,9 @@ export interface ApiKey {
   readonly key: string;
 }
 
-/** The key and secret for `wrangler dev`. They are printed in the documentation, so they are refused anywhere else. */
+/** The key for `wrangler dev`. It is printed in the documentation, so it is refused anywhere else. */
 export const developmentKey = "segno-dev-key";
+/** As `developmentKey`. */
 export const developmentSecret = "segno-dev-secret-not-for-production";
 
 const shortestKey = 24;

@@ -3,6 +3,7 @@ import { decode, type Encoded, encode, toJson } from "#core/value.ts";
 
 /** How recorded values travel: as plain JSON for everybody, or as the text in which they are recorded, which keeps Date, Map, BigInt and Error. */
 export const valueForms = ["json", "devalue"] as const;
+/** `json` or `devalue`. */
 export type ValueForm = (typeof valueForms)[number];
 
 /** Nesting of a value that is taken in. Deeper ones would overflow the stack of whoever walks them. Beyond: fault `invalid_request`. */
@@ -61,7 +62,7 @@ type Composite = unknown[] | Map<unknown, unknown> | Set<unknown> | Record<strin
 
 /** Null for what has no parts to copy: Date, URL, typed arrays, Error. */
 function emptyCopy(value: object): Composite | null {
-  if (Array.isArray(value)) return new Array(value.length);
+  if (Array.isArray(value)) return [];
   if (value instanceof Map) return new Map();
   if (value instanceof Set) return new Set();
   const prototype: unknown = Object.getPrototypeOf(value);
@@ -69,13 +70,19 @@ function emptyCopy(value: object): Composite | null {
 }
 
 function fill(copy: Composite, value: object, inner: (part: unknown) => unknown): void {
-  if (copy instanceof Map && value instanceof Map) for (const [key, item] of value) copy.set(inner(key), inner(item));
-  else if (copy instanceof Set && value instanceof Set) for (const item of value) copy.add(inner(item));
-  // Fields are defined, not set: the name __proto__ is a field like any other here, and is refused when it is encoded.
-  else for (const [key, item] of fieldsOf(value)) Object.defineProperty(copy, key, { value: inner(item), enumerable: true });
+  if (Array.isArray(copy)) for (const item of withoutHoles(value as unknown[])) copy.push(inner(item));
+  else if (copy instanceof Map) for (const [key, item] of value as Map<unknown, unknown>) copy.set(inner(key), inner(item));
+  else if (copy instanceof Set) for (const item of value as Set<unknown>) copy.add(inner(item));
+  else for (const [key, item] of sortedFields(value)) copy[key] = inner(item);
 }
 
-function fieldsOf(value: object): [string, unknown][] {
-  const fields: [string, unknown][] = Object.entries(value);
-  return Array.isArray(value) ? fields : fields.sort(([a], [b]) => (a < b ? -1 : 1));
+/** A few bytes of devalue make an array of four thousand million holes, and whoever walks it never comes back. */
+function withoutHoles(items: unknown[]): unknown[] {
+  if (Object.keys(items).length < items.length) throw new Error("An array in it has holes.");
+  return items;
+}
+
+function sortedFields(value: object): [string, unknown][] {
+  if (Object.hasOwn(value, "__proto__")) throw new Error("The field name __proto__ is not allowed.");
+  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
 }

@@ -15,6 +15,7 @@ export type { Attempt, JournalEntry, Reason, Run, RunDetail, Step } from "./run-
 export { SegnoError, type SegnoErrorCode } from "./segno-error.ts";
 export type { ClientOptions, Fetch } from "./transport.ts";
 
+/** What a start may ask for beside its input. */
 export interface StartOptions {
   /** The id of the run. A second start with the same id and input gives the first run; with another input it throws `run_exists`. */
   readonly id?: string;
@@ -45,6 +46,7 @@ export interface WorkflowClient<Input, Output> {
   run(id: string): RunHandle<Output>;
 }
 
+/** A Segno, from outside, as one API key sees it. */
 export interface SegnoClient {
   /** A workflow by its definition or, where only its type is at hand, by its name: `client.workflow<typeof onboard>("customer-onboarding")`. */
   workflow<W extends AnyWorkflow>(definition: W): WorkflowClient<InputOf<W>, OutputOf<W>>;

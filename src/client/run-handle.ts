@@ -3,7 +3,7 @@ import type { RunStatus } from "#core/run.ts";
 import { encode } from "#core/value.ts";
 import { type JournalEntry, type Run, type RunDetail, readDetail, readEntry, readPage, readRun, readStep, type Step } from "./run-view.ts";
 import { SegnoError } from "./segno-error.ts";
-import type { Call, Transport } from "./transport.ts";
+import { type Call, pause, type Transport } from "./transport.ts";
 
 /** Rows of a page when everything is read anyway. */
 const pageSize = 200;
@@ -11,6 +11,10 @@ const pageSize = 200;
 /** How long one request waits for the end of a run: below the time after which proxies cut an idle request. */
 const pollWait = "25s";
 
+/** An answer sooner than this did not wait, whatever the reason. Asking on at that pace would help nobody. */
+const hastyAnswerMs = 1000;
+
+/** How an event finds its wait, and how it is told from others. */
 export interface EventOptions {
   /** Taken only by waits for this key, and by those for any. */
   readonly key?: string;
@@ -68,8 +72,10 @@ export function runHandle<Output>(transport: Transport, id: string): RunHandle<O
     get,
     result: async (options = {}) => {
       for (;;) {
+        const askedAt = Date.now();
         const run = await get({ ...options, wait: pollWait });
         if (run.endedAt !== null) return outputOf(run);
+        if (Date.now() - askedAt < hastyAnswerMs) await pause(hastyAnswerMs, options.signal);
       }
     },
     steps: () => pages(transport, `${path}/steps`, (json) => readPage(json, "steps", readStep)),

@@ -42,6 +42,7 @@ export interface RunDetail<Output = unknown> extends Omit<Run, "error"> {
   readonly error: Error | null;
 }
 
+/** One try of a step. */
 export interface Attempt {
   readonly attempt: number;
   readonly startedAt: Date;
@@ -51,6 +52,7 @@ export interface Attempt {
   readonly error: Error | null;
 }
 
+/** A step with its attempts. Its values are null where nothing is recorded. */
 export interface Step {
   readonly key: string;
   readonly name: string;

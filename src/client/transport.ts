@@ -3,6 +3,7 @@ import { SegnoError, type SegnoErrorCode } from "./segno-error.ts";
 /** As `fetch`. A Worker that has Segno as a service binding passes `(url, init) => env.SEGNO.fetch(url, init)`. */
 export type Fetch = (url: string, init: RequestInit) => Promise<Response>;
 
+/** Where a Segno is, and the key that opens one of its namespaces. */
 export interface ClientOptions {
   /** Scheme and host of the Segno, such as `https://segno.example.com`. */
   readonly url: string;
@@ -21,12 +22,14 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** An answer that was not a refusal. */
 export interface CallAnswer {
   readonly status: number;
   /** Parsed JSON. */
   readonly body: unknown;
 }
 
+/** Sends a call until it is answered. @throws SegnoError as `createTransport` says. */
 export type Transport = (call: Call) => Promise<CallAnswer>;
 
 const attempts = 6;
@@ -107,7 +110,8 @@ function jsonOf(text: string): unknown {
   }
 }
 
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+/** Resolves after `ms`; rejects with the signal's reason when it aborts before. */
+export function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = (): void => {
       clearTimeout(timer);

@@ -82,6 +82,7 @@ const refused: [string, FaultCode, string, Ask?][] = [
     start,
     { body: { input: '[["SegnoError",1],5]' }, headers: { "content-values": "devalue" } },
   ],
+  ["a devalue input that is all holes", "invalid_request", start, { body: { input: "[[-7,4294967294]]" }, headers: { "content-values": "devalue" } }],
   ["a form of values that there is not", "invalid_request", start, { body: {}, headers: { "content-values": "xml" } }],
   ["an id and a key at once", "invalid_request", start, { body: { id: "a" }, headers: { "idempotency-key": "a" } }],
   ["an id with a slash", "invalid_id", start, { body: { id: "a/b" } }],

@@ -12,7 +12,7 @@ test("a run that sleeps publishes that it waits, with its next wake, and then it
   const world = World.begin(flow(({ step }) => step.sleep("nap", "1h")));
   const began = world.clock.now();
   await world.finish();
-  await world.rest();
+  await world.pass(2000);
   expect(world.run.published.map((summary) => [summary.status, summary.nextWakeAt])).toEqual([
     ["waiting", began + 3_600_000],
     ["completed", null],
@@ -72,7 +72,7 @@ test("summaries of a run grow in seq with every change, over evictions, and the 
     }),
   );
   await world.finish({ onTurn: () => void (world.run.engine.busy || world.evict()) });
-  await world.rest();
+  await world.pass(2000);
   const seqs = world.run.published.map((summary) => summary.seq);
   expect(seqs).toEqual([...seqs].sort((a, b) => a - b));
   expect(world.run.published.at(-1)).toEqual(world.run.engine.summary);
@@ -85,7 +85,7 @@ test("a run that changes many times a second is published about once a second", 
     }),
   );
   await world.finish();
-  await world.rest();
+  await world.pass(2000);
   expect(world.run.published.length).toBeLessThan(12);
   expect(world.run.published.at(-1)?.status).toBe("completed");
 });

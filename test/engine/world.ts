@@ -28,6 +28,20 @@ export function flow(run: WorkflowOptions<unknown, unknown>["run"], options: Par
 /** Alarms in a row that find nothing to do, at one time of the clock, after which a run counts as spinning. */
 const idleAlarms = 50;
 
+/** Stands still, and fails when somebody listens for silence for ever: in memory that would hang the test. */
+class ListeningClock extends ManualClock {
+  #idles = 0;
+
+  override idle(): Promise<void> {
+    if (++this.#idles > 100_000) return Promise.reject(new Error("Somebody waits for a silence that never comes."));
+    return super.idle();
+  }
+
+  turn(): void {
+    this.#idles = 0;
+  }
+}
+
 interface Io {
   readonly life: number;
   readonly complete: () => void;
@@ -38,7 +52,7 @@ interface Io {
  * only when nothing else can happen. `turn` is one turn of the event loop.
  */
 export class World {
-  readonly clock = new ManualClock();
+  readonly clock = new ListeningClock();
   readonly run: MemoryRun;
   readonly effects: Effect[] = [];
   readonly logs: string[] = [];
@@ -162,6 +176,7 @@ export class World {
   /** Lets everything that can happen now happen, then makes it durable. False when nothing did. */
   async turn(): Promise<boolean> {
     this.turns++;
+    this.clock.turn();
     const before = this.run.journal.size;
     const io = this.#pendingIo.splice(0, 1).filter((it) => it.life === this.run.life);
     for (const it of io) it.complete();

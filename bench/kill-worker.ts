@@ -1,0 +1,79 @@
+import { automation } from "#sdk/automation.ts";
+import { workflow } from "#sdk/workflow.ts";
+import { segno, type SegnoEnv } from "../src/segno.ts";
+
+/** The Worker of the kill test. Each run has 20 steps of every kind; those that do something tell the sink in the harness process. */
+
+interface Env extends SegnoEnv {
+  readonly SINK: string;
+}
+
+/** What the sink hears. `place` grows along the workflow: a step of a higher place begins only after all lower ones are over. */
+interface EffectInput {
+  readonly sink: string;
+  readonly runId: string;
+  readonly step: string;
+  readonly place: number;
+}
+
+interface Attempt {
+  readonly attempt: number;
+  readonly idempotencyKey: string;
+  readonly signal: AbortSignal;
+}
+
+async function effect(input: EffectInput, { attempt, idempotencyKey, signal }: Attempt): Promise<number> {
+  const { sink, ...told } = input;
+  const response = await fetch(sink, { method: "POST", body: JSON.stringify({ ...told, attempt, idempotencyKey }), signal });
+  if (!response.ok) throw new Error(`The sink answered ${response.status}.`);
+  await response.body?.cancel();
+  return input.place;
+}
+
+const retries = { limit: 5, backoff: "constant", delay: "50ms" } as const;
+
+const remote = automation<EffectInput, number>({ name: "remote", dispatch: "queue", retries, run: (context) => effect(context.input, context) });
+
+const mixed = workflow({
+  name: "mixed",
+  run: async ({ input, step, run }) => {
+    const { sink } = input as { sink: string };
+    const at = (name: string, place: number): EffectInput => ({ sink, runId: run.id, step: name, place });
+    const inline = (name: string, place: number): Promise<number> => step.do(name, { retries }, (context) => effect(at(name, place), context));
+    const dispatched = (name: string, place: number): Promise<number> => step.run(remote, at(name, place), { name });
+
+    await inline("a", 1);
+    await inline("b", 2);
+    await step.uuid();
+    await dispatched("c", 3);
+    await step.sleep("nap", "200ms");
+    await inline("d", 4);
+    await inline("flaky", 5);
+    await Promise.all([inline("e", 6), dispatched("f", 6), inline("g", 6), step.sleep("pause", "50ms")]);
+    await inline("h", 7);
+    const go = await step.waitForEvent<number>("go");
+    await inline("i", 8);
+    await step.sleep("rest", "20ms");
+    await dispatched("j", 9);
+    await inline("k", 10);
+    await Promise.race([inline("l", 11), step.sleep("slow", "10s")]);
+    await inline("m", 12);
+    await inline("last", 13);
+    return go.ok ? go.payload : null;
+  },
+});
+
+const app = segno({ workflows: [mixed], automations: [remote], settings: { leaseMs: 1_000, resendMs: 1_000 } });
+
+export class RunObject extends app.RunObject {}
+
+const worker = {
+  ...app.worker,
+  fetch: async (request: Request<unknown, IncomingRequestCfProperties>, env: Env, context: ExecutionContext): Promise<Response> => {
+    // The index is read past the API, and so past every run: looking must not wake anybody.
+    if (new URL(request.url).pathname !== "/index") return app.worker.fetch(request, env, context);
+    const { results } = await env.INDEX.prepare("SELECT id, status FROM runs").all();
+    return Response.json(results);
+  },
+};
+export default worker;
