@@ -83,7 +83,7 @@ export const StepView = z
     startedAt: Time,
     endedAt: Time.nullable(),
     wakeAt: Time.nullable(),
-    outcome: z.enum(["arrived", "timeout"]).nullable().openapi({ description: "How a wait ended." }),
+    outcome: z.enum(["arrived", "timeout", "skipped", "by_hand"]).nullable().openapi({ description: "How a wait ended." }),
     idempotencyKey: z.string(),
     input: Value,
     output: Value,

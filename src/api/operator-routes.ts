@@ -42,7 +42,9 @@ export function addOperatorRoutes(api: Api): void {
     api.openapi(operatorRoute(command), async (context) => {
       const { id } = context.req.valid("param");
       checkRunId(id);
-      const run = await runOf(context, id)[command]({ actor: `api:${context.var.namespace}`, reason: context.req.valid("json").reason ?? null });
+      const body = context.req.valid("json");
+      const asked = { actor: `api:${context.var.namespace}`, reason: body.reason ?? null, expectedSeq: null };
+      const run = await runOf(context, id).operate(command === "cancel" ? { ...asked, action: command, compensate: false } : { ...asked, action: command });
       return context.json(presentRun(run), 200);
     });
   }

@@ -102,8 +102,8 @@ function addPageRoutes(api: Api): void {
     checkRunId(id);
     const form = context.req.valid("header")["accept-values"] ?? "json";
     const { after, limit = defaultPage } = context.req.valid("query");
-    const page = pageOf(await runOf(context, id).steps(Number(after ?? 0), limit + 1), limit);
-    return context.json({ steps: page.items.map((step) => presentStep(step, form)), nextCursor: page.nextCursor }, 200);
+    const page = await runOf(context, id).steps(Number(after ?? 0), limit);
+    return context.json({ steps: page.items.map((step) => presentStep(step, form)), nextCursor: page.next === null ? null : String(page.next) }, 200);
   });
 
   api.openapi(journalRoute, async (context) => {
@@ -111,14 +111,7 @@ function addPageRoutes(api: Api): void {
     checkRunId(id);
     const form = context.req.valid("header")["accept-values"] ?? "json";
     const { after, limit = defaultPage } = context.req.valid("query");
-    const page = pageOf(await runOf(context, id).journal(Number(after ?? 0), limit + 1), limit);
-    return context.json({ entries: page.items.map((entry) => presentEntry(entry, form)), nextCursor: page.nextCursor }, 200);
+    const page = await runOf(context, id).journal(Number(after ?? 0), limit);
+    return context.json({ entries: page.items.map((entry) => presentEntry(entry, form)), nextCursor: page.next === null ? null : String(page.next) }, 200);
   });
-}
-
-/** Of one item more than asked for, which tells whether there is a next page. */
-function pageOf<T extends { readonly seq: number }>(found: readonly T[], limit: number): { readonly items: readonly T[]; readonly nextCursor: string | null } {
-  const items = found.slice(0, limit);
-  const last = items.at(-1);
-  return { items, nextCursor: found.length > limit && last ? String(last.seq) : null };
 }

@@ -1,9 +1,8 @@
 import { createRoute } from "@hono/zod-openapi";
 import { parseAttributes } from "#core/attributes.ts";
-import type { RunDetail, StartCommand } from "#core/command.ts";
+import type { StartCommand } from "#core/command.ts";
 import { Fault } from "#core/fault.ts";
-import { checkRunId, isFinal, type RunSummary } from "#core/run.ts";
-import type { RunHandle } from "#objects/runs.ts";
+import { checkRunId, isFinal } from "#core/run.ts";
 import { type Api, type RouteOptions, runOf } from "./api-context.ts";
 import { jsonAnswer, jsonRequest, problemAnswer, RunDetailView, StartBody, StartHeaders, WaitQuery, WorkflowParams } from "./contract.ts";
 import { requestWaitMs, sentDurationMs } from "./duration-field.ts";
@@ -47,12 +46,11 @@ export function addStartRoute(api: Api, options: RouteOptions): void {
       attributes: parseAttributes(body.attributes ?? {}),
       delayMs: body.delay === undefined ? 0 : sentDurationMs(body.delay),
       trigger: "api",
-      origin: publicOrigin(context.env, context.req.url),
+      publicUrl: publicOrigin(context.env, context.req.url),
     };
-    const run = runOf(context, runId);
-    const started = await run.start(command, waitMs);
-    const detail = await detailWhenEnded(run, started.run);
-    const view = detail ? presentDetail(detail, headers["accept-values"] ?? "json") : presentRun(started.run);
+    const started = await runOf(context, runId).start(command, waitMs);
+    // An answer that says "completed" also says with what.
+    const view = isFinal(started.run.status) ? presentDetail(started, headers["accept-values"] ?? "json") : presentRun(started.run);
     return context.json(view, started.created ? 201 : 200, { location: `/v1/runs/${runId}` });
   });
 }
@@ -67,9 +65,4 @@ async function chosenRunId(workflow: string, id: string | undefined, key: string
   if (key === undefined) return id ?? null;
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(JSON.stringify([workflow, key])));
   return `idem-${Array.from(new Uint8Array(digest, 0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
-}
-
-/** An answer that says "completed" also says with what. */
-function detailWhenEnded(run: RunHandle, summary: RunSummary): Promise<RunDetail | null> {
-  return isFinal(summary.status) ? run.detail(0) : Promise.resolve(null);
 }

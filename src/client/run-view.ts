@@ -63,7 +63,7 @@ export interface Step {
   readonly endedAt: Date | null;
   readonly wakeAt: Date | null;
   /** How a wait ended. */
-  readonly outcome: "arrived" | "timeout" | null;
+  readonly outcome: "arrived" | "timeout" | "skipped" | "by_hand" | null;
   readonly idempotencyKey: string;
   readonly input: unknown;
   readonly output: unknown;

@@ -7,7 +7,7 @@ export type AttributeInput = string | number | boolean | Date;
 /** Attributes as recorded and indexed. Booleans stay booleans; dates have become numbers. */
 export type Attributes = Readonly<Record<string, string | number | boolean>>;
 
-const nameForm = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
+const nameForm = /^(?!__proto__$)[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 
 /** @throws Fault `invalid_attributes` naming the attribute that is too long, of another type, or one too many. */
 export function parseAttributes(input: Readonly<Record<string, AttributeInput | undefined>>): Attributes {

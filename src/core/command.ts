@@ -22,8 +22,7 @@ export interface StartCommand {
   readonly publicUrl: string;
 }
 
-export interface Started {
-  readonly run: RunSummary;
+export interface Started extends RunDetail {
   /** False when a run with this id and the same workflow and input existed before. */
   readonly created: boolean;
 }
@@ -61,6 +60,14 @@ export interface StepCommand extends OperatorCommand {
   /** The corrected input of a retry, the output of a completion, the error of a failure; null: none. */
   readonly value: Encoded | null;
 }
+
+/** Everything that an operator can ask of a run, by the word that its journal keeps. */
+export type Operation =
+  | (OperatorCommand & { readonly action: "pause" | "resume" | "terminate" | "discard" })
+  | (OperatorCommand & { readonly action: "cancel"; readonly compensate: boolean })
+  /** `from`: the first step that is undone, with all that began after it; null: everything is. */
+  | (OperatorCommand & { readonly action: "rollback"; readonly from: string | null })
+  | (StepCommand & { readonly action: "retry" | "complete" | "skip" | "fail" });
 
 /** A queue message: ids only. It is a hint; the run decides whether there is something to do. */
 export const StepMessage = z.object({ namespace: z.string(), runId: z.string(), key: z.string(), attempt: z.number() });
@@ -129,4 +136,11 @@ export interface StepRecord {
   readonly callbackUrl: string | null;
   /** Where the step stands in the journal; pages follow it. */
   readonly seq: number;
+}
+
+/** Part of a list. A page ends at the asked length, or earlier where its values would not fit into one message. */
+export interface Page<T> {
+  readonly items: readonly T[];
+  /** Ask for what comes after this entry; null when this is the last page. */
+  readonly next: number | null;
 }

@@ -9,16 +9,7 @@ import type { Encoded, ErrorSummary } from "./value.ts";
 export type Entry = RunEntry | StepEntry | EventReceived | OperatorActed;
 
 /** Facts about the run as a whole. */
-export type RunEntry =
-  | RunCreated
-  | RunStarted
-  | RunBlocked
-  | RunUnblocked
-  | RunPaused
-  | RunResumed
-  | CancelRequested
-  | RollbackBegun
-  | RunEnded;
+export type RunEntry = RunCreated | RunStarted | RunBlocked | RunUnblocked | RunPaused | RunResumed | CancelRequested | RollbackBegun | RunEnded;
 
 export type StepEntry = StepStarted | AttemptStarted | AttemptClaimed | AttemptCompleted | AttemptFailed | StepParked | StepEnded;
 

@@ -10,12 +10,16 @@ export const limits = {
   runIdLength: 100,
   /** Bytes of one HTTP request body. The platform refuses RPC messages over 32 MiB; this leaves room for encoding. Beyond: 413 `body_too_large`. */
   bodyBytes: 8 * 1024 * 1024,
-  /** Bytes of one encoded value (input, output, payload). Held in memory several times over while it is used. Beyond: fault `value_too_large`. */
-  valueBytes: 16 * 1024 * 1024,
+  /** Bytes of one encoded value (input, output, payload). A run's input and output travel in one RPC message of at most 32 MiB, at up to two bytes a character. Beyond: fault `value_too_large`. */
+  valueBytes: 7 * 1024 * 1024,
   /** Bytes of one encoded value kept in its journal row. SQLite in a Durable Object refuses rows of 2 MB. Beyond: the value is spilled to chunk rows of this size. */
   rowValueBytes: 1024 * 1024,
   /** Bytes of a value that is loaded together with the journal. Larger ones are read when a replay needs them. */
   eagerValueBytes: 4 * 1024,
+  /** Characters of the values on one page of steps or entries, as they travel in one RPC message of at most 32 MiB; a single item may have more. Beyond: the page ends. */
+  pageLength: 4 * 1024 * 1024,
+  /** Characters of the values that a fork or rollback takes over, as they travel in one RPC message of at most 32 MiB. Beyond: fault `value_too_large`. */
+  takenOverLength: 14 * 1024 * 1024,
   /** Characters kept of an error's message and of its stack. Beyond: cut. */
   errorTextLength: 8 * 1024,
   /** Events buffered in a run that no wait has taken yet. Beyond: 429 `inbox_full`. */

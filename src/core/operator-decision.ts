@@ -1,4 +1,4 @@
-import type { OperatorCommand, StepCommand } from "./command.ts";
+import type { Operation, OperatorCommand, StepCommand } from "./command.ts";
 import { refuseIfEnded, stepEnded } from "./decision.ts";
 import type { Entry, OperatorActed, OperatorAction } from "./entry.ts";
 import { Fault } from "./fault.ts";
@@ -11,6 +11,33 @@ import { isUnderWay, type StepState } from "./step-state.ts";
  * What operators decide. Each returns the operator's act, for the audit, and what follows from it; empty when it was done before. A refusal is a thrown
  * Fault, and then nothing is written.
  */
+
+/** The entries of an operation. @throws Fault, as the decision of each says. */
+export function operationEntries(state: RunState, operation: Operation, at: number): readonly Entry[] {
+  switch (operation.action) {
+    case "pause":
+      return pauseRequested(state, operation, at);
+    case "resume":
+      return resumeRequested(state, operation, at);
+    case "retry":
+      return retryRequested(state, operation, at);
+    case "complete":
+      return stepCompletedByHand(state, operation, at);
+    case "skip":
+      return stepSkipped(state, operation, at);
+    case "fail":
+      return stepFailedByHand(state, operation, at);
+    case "cancel":
+      return cancelRequested(state, operation, at);
+    case "rollback":
+      return rollbackRequested(state, operation, at);
+    case "terminate":
+    case "discard":
+      return terminated(state, operation, at, operation.action);
+    default:
+      return operation satisfies never;
+  }
+}
 
 /** Holds the run. @throws Fault `run_ended`. */
 export function pauseRequested(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
@@ -57,7 +84,8 @@ export function stepSkipped(state: RunState, command: StepCommand, at: number): 
 /** Ends an open step with an error that the workflow sees. @throws Fault as `retryRequested`. */
 export function stepFailedByHand(state: RunState, command: StepCommand, at: number): readonly Entry[] {
   const step = openStep(state, command, ["parked", "retrying", "waiting"]);
-  if (step.kind === "compensation") throw new Fault("step_state", "A compensation can't be failed by hand: try it again, complete it or skip it.", { step: step.key });
+  if (step.kind === "compensation")
+    throw new Fault("step_state", "A compensation can't be failed by hand: try it again, complete it or skip it.", { step: step.key });
   return [acted(state, "fail", command, { at, keys: [step.key] }), stepEnded(step, "step.failed", { at, outcome: "by_hand", value: command.value })];
 }
 
@@ -86,23 +114,28 @@ export function terminated(state: RunState, command: OperatorCommand, at: number
   if (state.ended?.status === "terminated") return [];
   check(state, command);
   const reason = action === "discard" ? "discarded" : "operator";
-  return [
-    acted(state, action, command, { at }),
-    { kind: "run.ended", at, status: "terminated", reason, actor: command.actor, error: null, value: null },
-  ];
+  return [acted(state, action, command, { at }), { kind: "run.ended", at, status: "terminated", reason, actor: command.actor, error: null, value: null }];
 }
 
 /** Undoes what the run did, from a step on, and ends it as cancelled. @throws Fault `step_not_found`, `nothing_to_undo`, `rollback_under_way`, `run_ended`. */
 export function rollbackRequested(state: RunState, command: OperatorCommand & { readonly from: string | null }, at: number): readonly Entry[] {
   check(state, command);
   refuseInRollback(state);
-  if (command.from !== null && !state.steps.has(command.from)) throw new Fault("step_not_found", `The run has no step ${command.from}.`, { step: command.from });
+  if (command.from !== null && !state.steps.has(command.from))
+    throw new Fault("step_not_found", `The run has no step ${command.from}.`, { step: command.from });
   const keys = stepsToUndo(state, command.from).map((step) => step.key);
   if (keys.length === 0) throw new Fault("nothing_to_undo");
   const end = { status: "cancelled", reason: "rolled_back", actor: command.actor, error: null } as const;
   const entries: Entry[] = [acted(state, "rollback", command, { at, keys })];
   if (state.paused) entries.push({ kind: "run.resumed", at });
   return [...entries, rollbackBegun(state, { at, end, value: null, from: command.from })];
+}
+
+/** A run that was made to undo another's steps begins with that. @throws Fault `nothing_to_undo`. */
+export function rollbackOfEnded(state: RunState, command: { readonly actor: string; readonly from: string | null }, at: number): readonly Entry[] {
+  if (stepsToUndo(state, command.from).length === 0) throw new Fault("nothing_to_undo");
+  const end = { status: "completed", reason: "rolled_back", actor: command.actor, error: null } as const;
+  return [rollbackBegun(state, { at, end, value: null, from: command.from })];
 }
 
 /** @throws Fault `run_ended`; `stale` when the run has changed since the operator looked at it. */

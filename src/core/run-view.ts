@@ -29,7 +29,13 @@ export function runReason(state: RunState, busy: boolean): Reason | null {
   const parked = parkedStep(state);
   const status = runStatus(state, busy);
   if (status === "paused" && parked) return parkedReason(parked);
-  if (state.paused) return { code: "operator", message: status === "paused" ? "An operator holds the run." : "An operator holds the run; what is under way finishes.", step: null, until: null };
+  if (state.paused)
+    return {
+      code: "operator",
+      message: status === "paused" ? "An operator holds the run." : "An operator holds the run; what is under way finishes.",
+      step: null,
+      until: null,
+    };
   if (!state.started) return { code: "delayed", message: "The run starts later.", step: null, until: state.created?.startAt ?? null };
   const step = nextDue(state);
   if (state.cancel) return { code: "cancelling", message: "The run was cancelled and is cleaning up.", step: step?.key ?? null, until: null };

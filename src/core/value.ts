@@ -133,7 +133,7 @@ function errorForm(value: unknown): ErrorForm | false {
 }
 
 function errorFrom(form: ErrorForm): Error {
-  const BuiltIn = builtInErrors[form.name];
+  const BuiltIn = Object.hasOwn(builtInErrors, form.name) ? builtInErrors[form.name] : undefined;
   const error = form.errors ? new AggregateError(form.errors, form.message) : BuiltIn ? new BuiltIn(form.message) : new Error(form.message);
   if (error.name !== form.name) Object.defineProperty(error, "name", { value: form.name, configurable: true, writable: true });
   if (form.stack !== undefined) error.stack = form.stack;

@@ -6,8 +6,8 @@ import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
 import { codeEnded, compensationKey, isInDoubt, nextToUndo, undoneKey } from "#core/rollback.ts";
 import type { RunState } from "#core/run-state.ts";
-import type { StepState } from "#core/step-state.ts";
 import { idempotencyKey } from "#core/step-key.ts";
+import type { StepState } from "#core/step-state.ts";
 import { decode, encode, encodeError, summarizeError } from "#core/value.ts";
 import { verdictOf } from "#sdk/errors.ts";
 import type { Log } from "#sdk/log.ts";
@@ -251,7 +251,9 @@ export class Execution implements PassHost {
     if (!rollback || paused || ended || this.#pass.closed || this.#attempts.size > 0) return;
     const key = nextToUndo(this.state);
     if (key === null) {
-      this.#ledger.commit([{ kind: "run.ended", at: this.#ledger.now(), ...rollback.end, value: rollback.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback.value }]);
+      this.#ledger.commit([
+        { kind: "run.ended", at: this.#ledger.now(), ...rollback.end, value: rollback.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback.value },
+      ]);
       return this.#events.ended();
     }
     const call = this.#compensationOf(key);
@@ -270,7 +272,18 @@ export class Execution implements PassHost {
     const compensation = call?.compensation;
     if (!call || !step || !compensation) return null;
     const { policy, run } = compensation;
-    const fields: StartFields = { dispatch: "inline", policy, wakeAt: null, wait: null, redact: [], onFailure: "pause", fallback: null, compensates: false, unsafeToRepeat: false, value: null };
+    const fields: StartFields = {
+      dispatch: "inline",
+      policy,
+      wakeAt: null,
+      wait: null,
+      redact: [],
+      onFailure: "pause",
+      fallback: null,
+      compensates: false,
+      unsafeToRepeat: false,
+      value: null,
+    };
     return {
       ...call,
       key: compensationKey(key),

@@ -3,8 +3,8 @@ import { Fault } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import type { RetryPolicy } from "#core/retry-policy.ts";
 import type { Moment, RunState } from "#core/run-state.ts";
-import type { StepState } from "#core/step-state.ts";
 import { checkStepName, stepKey } from "#core/step-key.ts";
+import type { StepState } from "#core/step-state.ts";
 
 /**
  * A pass runs the workflow function over the journal until it ends or every branch is parked.

@@ -1,24 +1,16 @@
-import type {
-  AttemptOutcome,
-  AttemptRef,
-  CallbackTerms,
-  Claim,
-  EventAccepted,
-  EventCommand,
-  Settled,
-  StartCommand,
-  Started,
-} from "#core/command.ts";
+import type { AttemptOutcome, AttemptRef, CallbackTerms, Claim, EventAccepted, EventCommand, Operation, Settled, StartCommand } from "#core/command.ts";
 import { attemptLost, attemptStarted, callbackArrived, checkSameStart, eventArrived, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
+import { checkSameOrigin, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
-import type { RunSummary } from "#core/run.ts";
+import { operationEntries, rollbackOfEnded } from "#core/operator-decision.ts";
 import { codeEnded } from "#core/rollback.ts";
+import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
-import type { StepState } from "#core/step-state.ts";
 import { nextDeadline, summarize } from "#core/run-view.ts";
-import { decode, encodeError, summarizeError } from "#core/value.ts";
+import type { StepState } from "#core/step-state.ts";
+import { decode, encode, encodeError, summarizeError } from "#core/value.ts";
 import { AlarmKeeper } from "./alarm-keeper.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
@@ -26,6 +18,7 @@ import { Ledger } from "./ledger.ts";
 import { newRun } from "./new-run.ts";
 import type { EnginePorts } from "./ports.ts";
 import { Publication } from "./publication.ts";
+import { parseAutomationInput } from "./step-calls.ts";
 import { Waiters } from "./waiters.ts";
 
 /** How often a blocked run looks whether what blocked it is gone: doubling from the first to the second, in ms. */
@@ -81,18 +74,34 @@ export class RunEngine {
 
   // Commands. A fault is thrown before anything is written.
 
-  /** Creates the run, or answers as the first time did. @throws Fault `run_exists`, `workflow_not_found`, `version_not_found`, `invalid_input`, `invalid_attributes`. */
-  start(command: StartCommand): Started {
+  /** Creates the run; false when the same start had created it before. @throws Fault `run_exists`, `workflow_not_found`, `version_not_found`, `invalid_input`, `invalid_attributes`. */
+  start(command: StartCommand): boolean {
     const { created } = this.state;
     if (created) {
       checkSameStart(created, command, created.valueOmitted ? this.#ports.journal.value(created.seq) : created.value);
-      return { run: this.summary, created: false };
+      return false;
     }
     this.#ledger.commit([newRun(this.#ports.registry, command, this.#ports.clock.now())]);
     this.#proceed();
     if (!this.state.started) this.#publication.requestNow(this.#ledger.now());
     this.#turnDone();
-    return { run: this.summary, created: true };
+    return true;
+  }
+
+  /** Creates a run that takes over entries of another; `rollback` has it undo them. False for a repeat. @throws Fault as `start`. */
+  startFrom(command: StartCommand, taken: TakenOver): boolean {
+    const { created } = this.state;
+    if (created) {
+      checkSameOrigin(created, taken.origin);
+      return false;
+    }
+    const at = this.#ports.clock.now();
+    this.#ledger.commit([{ ...newRun(this.#ports.registry, command, at), origin: taken.origin }, ...taken.entries]);
+    if (taken.origin.relation === "rollback")
+      this.#ledger.commit(rollbackOfEnded(this.state, { actor: command.trigger, from: taken.origin.step }, this.#ledger.now()));
+    this.#proceed();
+    this.#turnDone();
+    return true;
   }
 
   /** @throws Fault `run_not_found`, `run_ended`, `inbox_full`, or `invalid_payload` when a wait has a schema that refuses it. */
@@ -120,15 +129,12 @@ export class RunEngine {
     this.#commitAndGoOn([callbackArrived(this.state, key, payload, this.#ledger.now())]);
   }
 
-  /**
-   * What an operator asks: `decide` says what the journal gains by it, as the functions of `operator-decision.ts` do.
-   * @throws Fault `run_not_found`, and what `decide` refuses with.
-   */
-  operate(decide: (state: RunState, at: number) => readonly Entry[]): RunSummary {
+  /** Does what an operator asks. A repeat that finds it done changes nothing. @throws Fault `run_not_found`, and what the decision refuses with. */
+  operate(operation: Operation): RunSummary {
     this.#mustExist();
     const now = this.#ledger.now();
     const wasHeld = this.state.paused !== null;
-    const entries = decide(this.state, now);
+    const entries = operationEntries(this.state, this.#withCheckedInput(operation), now);
     this.#ledger.commit(entries);
     if (wasHeld && !this.state.paused) this.#dispatch.sendAll();
     this.#doDue(now);
@@ -211,6 +217,13 @@ export class RunEngine {
   drop(): void {
     this.#dropped = true;
     this.#execution?.close(new Fault("cancelled", "The object is gone."));
+  }
+
+  /** A corrected input must fit the automation's schema, where that is known here. */
+  #withCheckedInput(operation: Operation): Operation {
+    if (operation.action !== "retry" || operation.value === null) return operation;
+    const automation = this.#ports.registry.automation(this.state.steps.get(operation.key)?.automation ?? "");
+    return automation ? { ...operation, value: encode(parseAutomationInput(automation, decode(operation.value))) } : operation;
   }
 
   #mustExist(): void {
@@ -361,9 +374,10 @@ export class RunEngine {
   }
 
   #runWakeAt(now: number): number {
-    const deadlineAt = this.state.deadlineAt ?? Number.POSITIVE_INFINITY;
-    if (this.state.blocked) return Math.min(deadlineAt, this.#blockedPollAt);
+    const { blocked, paused, rollback, deadlineAt } = this.state;
+    if (blocked) return Math.min(rollback || paused ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY), this.#blockedPollAt);
     const leaseAt = now + this.#ports.settings.leaseMs;
+    if (paused) return this.busy ? leaseAt : Number.POSITIVE_INFINITY;
     const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;
     // While the code replays, a retry that is due has nobody to make it yet; the end of the replay makes it.
     const dueOrLater = this.#execution?.replaying ? Math.max(due, leaseAt) : due;

@@ -1,7 +1,10 @@
-import type { AttemptRecord, RunDetail, StepRecord } from "#core/command.ts";
-import type { Recorded, StepEntry } from "#core/entry.ts";
+import type { AttemptRecord, Page, RunDetail, StepRecord } from "#core/command.ts";
+import type { Recorded, RunOrigin, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
+import { entriesForFork, entriesForRollback, type ForkPlan, forkPlan, type TakenOver } from "#core/fork.ts";
+import { limits } from "#core/limits.ts";
 import { redact } from "#core/redaction.ts";
+import { stepsToUndo } from "#core/rollback.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
 import { dueAt } from "#core/run-view.ts";
@@ -32,39 +35,83 @@ export function runDetail(source: HistorySource, summary: () => RunSummary): Run
 }
 
 /** Steps in order of start, those that began after entry `after`, at most `limit`. @throws Fault `run_not_found`. */
-export function runSteps(source: HistorySource, after: number, limit: number): readonly StepRecord[] {
+export function runSteps(source: HistorySource, after: number, limit: number): Page<StepRecord> {
   if (!source.state.created) throw new Fault("run_not_found");
-  const page: StepState[] = [];
-  for (const step of source.state.steps.values()) {
-    if (step.startSeq > after) page.push(step);
-    if (page.length === limit) break;
-  }
-  return stepRecords(source, page);
+  const steps = [...source.state.steps.values()].filter((step) => step.startSeq > after);
+  const entries = stepEntries(source, steps.slice(0, limit));
+  return pageOf(steps, limit, (step) => stepRecord(source, step, entries.get(step.key) ?? []));
 }
 
 /** @throws Fault `run_not_found` or `step_not_found`. */
 export function runStep(source: HistorySource, key: string): StepRecord {
   if (!source.state.created) throw new Fault("run_not_found");
   const step = source.state.steps.get(key);
-  const record = step && stepRecords(source, [step])[0];
-  if (!record) throw new Fault("step_not_found", `The run has no step ${key}.`, { step: key });
-  return record;
+  if (!step) throw new Fault("step_not_found", `The run has no step ${key}.`, { step: key });
+  return stepRecord(source, step, stepEntries(source, [step]).get(key) ?? []);
 }
 
 /** Entries after `after`, at most `limit`. @throws Fault `run_not_found`. */
-export function runJournal(source: HistorySource, after: number, limit: number): readonly Recorded[] {
-  if (!source.state.created) throw new Fault("run_not_found");
-  return source.journal
-    .page(after, limit)
-    .map((entry) => ("value" in entry && entry.value !== null ? { ...entry, value: redact(entry.value, source.state.redact) } : entry));
+export function runJournal(source: HistorySource, after: number, limit: number): Page<Recorded> {
+  const { state, journal } = source;
+  if (!state.created) throw new Fault("run_not_found");
+  // Light entries first: their values are read one by one, so that a page of large ones ends before it is too large.
+  const entries = journal.load().filter((entry) => entry.seq > after);
+  return pageOf(entries, limit, (entry) => {
+    if (!("value" in entry) || (entry.value === null && !entry.valueOmitted)) return entry;
+    const { valueOmitted: _omitted, ...whole } = entry;
+    return { ...whole, value: redact(journal.value(entry.seq), state.redact) } as Recorded;
+  });
 }
 
-function stepRecords(source: HistorySource, steps: readonly StepState[]): readonly StepRecord[] {
+/** Builds items until the page is full, by number or by the length of their values. */
+function pageOf<S, T extends { readonly seq: number }>(found: readonly S[], limit: number, build: (item: S) => T): Page<T> {
+  const items: T[] = [];
+  let length = 0;
+  for (const item of found) {
+    if (items.length === limit || length > limits.pageLength) return { items, next: items.at(-1)?.seq ?? null };
+    const built = build(item);
+    items.push(built);
+    length += valuesLength(built);
+  }
+  return { items, next: null };
+}
+
+function valuesLength(item: object): number {
+  return Object.values(item).reduce((sum: number, field) => sum + (typeof field === "string" ? field.length : 0), 0);
+}
+
+/** The steps that a rollback would undo, in that order. @throws Fault `run_not_found`, `step_not_found`. */
+export function undoPlan(source: HistorySource, from: string | null): readonly string[] {
+  if (!source.state.created) throw new Fault("run_not_found");
+  if (from !== null && !source.state.steps.has(from)) throw new Fault("step_not_found", `The run has no step ${from}.`, { step: from });
+  return stepsToUndo(source.state, from).map((step) => step.key);
+}
+
+/** @throws Fault `run_not_found`, `step_not_found`, `step_state`. */
+export function runForkPlan(source: HistorySource, from: string): ForkPlan {
+  if (!source.state.created) throw new Fault("run_not_found");
+  return forkPlan(source.state, from);
+}
+
+/** What a new run takes over from this one. @throws Fault as `runForkPlan`; `value_too_large` when it is more than one message to the new run can hold. */
+export function takenOver(source: HistorySource, origin: RunOrigin): TakenOver {
+  const { state, journal } = source;
+  if (!state.created) throw new Fault("run_not_found");
+  const valueOf = (seq: number): Encoded => journal.value(seq);
+  const all = journal.load();
+  const entries =
+    origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), valueOf) : entriesForRollback(all, valueOf);
+  const length = entries.reduce((sum, entry) => sum + ("value" in entry ? (entry.value?.length ?? 0) : 0), 0);
+  if (length > limits.takenOverLength) throw new Fault("value_too_large", `The run has recorded more than a new run can take over: ${length} characters.`);
+  return { origin, entries };
+}
+
+function stepEntries(source: HistorySource, steps: readonly StepState[]): Map<string, Recorded<StepEntry>[]> {
   const entries = new Map<string, Recorded<StepEntry>[]>(steps.map((step) => [step.key, []]));
   for (const entry of source.journal.load()) {
     if ("key" in entry) entries.get(entry.key)?.push(entry);
   }
-  return steps.map((step) => stepRecord(source, step, entries.get(step.key) ?? []));
+  return entries;
 }
 
 function stepRecord(source: HistorySource, step: StepState, entries: readonly Recorded<StepEntry>[]): StepRecord {

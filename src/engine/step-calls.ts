@@ -5,6 +5,7 @@ import { limits } from "#core/limits.ts";
 import { type RetryOptions, retryPolicy } from "#core/retry-policy.ts";
 import { encode } from "#core/value.ts";
 import type { AnyAutomation, AttemptContext } from "#sdk/automation.ts";
+import type { Compensation } from "#sdk/compensation.ts";
 import type { Log } from "#sdk/log.ts";
 import {
   type CallbackOptions,
@@ -16,7 +17,6 @@ import {
   type Step,
   type WaitResult,
 } from "#sdk/step.ts";
-import type { Compensation } from "#sdk/compensation.ts";
 import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./pass.ts";
 import type { Random } from "./ports.ts";
 
@@ -181,7 +181,13 @@ function compensationCall(host: StepHost, compensation: Compensation<unknown, un
     policy: retryPolicy(retries, timeout),
     run: (args) => {
       const { output, inDoubt } = args;
-      return run({ ...attemptContext(host, args), idempotencyKey: host.idempotencyKey(args.key), output, inDoubt, stepIdempotencyKey: host.idempotencyKey(args.undoneKey) });
+      return run({
+        ...attemptContext(host, args),
+        idempotencyKey: host.idempotencyKey(args.key),
+        output,
+        inDoubt,
+        stepIdempotencyKey: host.idempotencyKey(args.undoneKey),
+      });
     },
   };
 }

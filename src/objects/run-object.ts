@@ -6,20 +6,22 @@ import type {
   Claim,
   EventAccepted,
   EventCommand,
-  OperatorCommand,
+  Operation,
+  Page,
   RunDetail,
   Settled,
   StartCommand,
   Started,
   StepRecord,
 } from "#core/command.ts";
-import type { Recorded } from "#core/entry.ts";
+import type { Recorded, RunOrigin } from "#core/entry.ts";
 import type { Answer, FaultRecord } from "#core/fault.ts";
 import { type Fault, faultCodeOf } from "#core/fault.ts";
+import type { ForkPlan, TakenOver } from "#core/fork.ts";
 import type { RunSummary } from "#core/run.ts";
 import { type Clock, defaultSettings, type EnginePorts, type EngineSettings } from "#engine/ports.ts";
 import { RunEngine } from "#engine/run-engine.ts";
-import { runDetail, runJournal, runStep, runSteps } from "#engine/run-history.ts";
+import { runDetail, runForkPlan, runJournal, runStep, runSteps, takenOver, undoPlan } from "#engine/run-history.ts";
 import type { Registry } from "#sdk/registry.ts";
 import { callbackMint } from "./callback-token.ts";
 import { consoleLog } from "./console-log.ts";
@@ -55,9 +57,9 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
   /** Starts the run; with `waitMs`, answers when it has ended or the time is over, whichever is first. */
   start(command: StartCommand, waitMs: number): Promise<Answer<Started>> {
     return this.#answer(async (engine) => {
-      const { created } = engine.start(command);
+      const created = engine.start(command);
       await this.#host(engine, waitMs);
-      return { run: engine.summary, created };
+      return { ...runDetail(this.#source(engine), () => engine.summary), created };
     });
   }
 
@@ -81,24 +83,34 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
     });
   }
 
-  cancel(command: OperatorCommand): Promise<Answer<RunSummary>> {
+  operate(operation: Operation): Promise<Answer<RunSummary>> {
     return this.#answer(async (engine) => {
-      engine.cancel(command);
+      engine.operate(operation);
       await this.#host(engine, 0);
       return engine.summary;
     });
   }
 
-  resume(command: OperatorCommand): Promise<Answer<RunSummary>> {
-    return this.#answer(async (engine) => {
-      engine.resume(command);
-      await this.#host(engine, 0);
-      return engine.summary;
-    });
+  /** The steps that a rollback from `from` would undo, in that order. */
+  undoPlan(from: string | null): Promise<Answer<readonly string[]>> {
+    return this.#answer((engine) => undoPlan(this.#source(engine), from));
   }
 
-  terminate(command: OperatorCommand): Promise<Answer<RunSummary>> {
-    return this.#answer((engine) => engine.terminate(command));
+  forkPlan(from: string): Promise<Answer<ForkPlan>> {
+    return this.#answer((engine) => runForkPlan(this.#source(engine), from));
+  }
+
+  /** What a new run takes over from this one. */
+  takeOver(origin: RunOrigin): Promise<Answer<TakenOver>> {
+    return this.#answer((engine) => takenOver(this.#source(engine), origin));
+  }
+
+  startFrom(command: StartCommand, taken: TakenOver): Promise<Answer<Started>> {
+    return this.#answer(async (engine) => {
+      const created = engine.startFrom(command, taken);
+      await this.#host(engine, 0);
+      return { ...runDetail(this.#source(engine), () => engine.summary), created };
+    });
   }
 
   claim(ref: AttemptRef): Promise<Answer<Claim>> {
@@ -140,7 +152,7 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
     });
   }
 
-  steps(after: number, limit: number): Promise<Answer<readonly StepRecord[]>> {
+  steps(after: number, limit: number): Promise<Answer<Page<StepRecord>>> {
     return this.#answer((engine) => runSteps(this.#source(engine), after, limit));
   }
 
@@ -148,7 +160,7 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
     return this.#answer((engine) => runStep(this.#source(engine), key));
   }
 
-  journal(after: number, limit: number): Promise<Answer<readonly Recorded[]>> {
+  journal(after: number, limit: number): Promise<Answer<Page<Recorded>>> {
     return this.#answer((engine) => runJournal(this.#source(engine), after, limit));
   }
 

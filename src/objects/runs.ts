@@ -5,16 +5,18 @@ import type {
   Claim,
   EventAccepted,
   EventCommand,
-  OperatorCommand,
+  Operation,
+  Page,
   RunDetail,
   Settled,
   StartCommand,
   Started,
   StepRecord,
 } from "#core/command.ts";
-import type { Recorded } from "#core/entry.ts";
+import type { Recorded, RunOrigin } from "#core/entry.ts";
 import type { Answer } from "#core/fault.ts";
 import { Fault } from "#core/fault.ts";
+import type { ForkPlan, TakenOver } from "#core/fork.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { BaseRunObject } from "./run-object.ts";
 
@@ -26,18 +28,20 @@ export interface RunHandle {
   sendEvent(command: EventCommand): Promise<EventAccepted>;
   callbackTerms(key: string): Promise<CallbackTerms>;
   callback(key: string, payload: string): Promise<RunSummary>;
-  cancel(command: OperatorCommand): Promise<RunSummary>;
-  resume(command: OperatorCommand): Promise<RunSummary>;
-  terminate(command: OperatorCommand): Promise<RunSummary>;
+  operate(operation: Operation): Promise<RunSummary>;
+  undoPlan(from: string | null): Promise<readonly string[]>;
+  forkPlan(from: string): Promise<ForkPlan>;
+  takeOver(origin: RunOrigin): Promise<TakenOver>;
+  startFrom(command: StartCommand, taken: TakenOver): Promise<Started>;
   claim(ref: AttemptRef): Promise<Claim>;
   renew(ref: AttemptRef): Promise<boolean>;
   settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Settled>;
   indexed(seq: number): Promise<null>;
   poke(): Promise<null>;
   detail(waitMs: number): Promise<RunDetail>;
-  steps(after: number, limit: number): Promise<readonly StepRecord[]>;
+  steps(after: number, limit: number): Promise<Page<StepRecord>>;
   step(key: string): Promise<StepRecord>;
-  journal(after: number, limit: number): Promise<readonly Recorded[]>;
+  journal(after: number, limit: number): Promise<Page<Recorded>>;
 }
 
 /** The object of a run is found by its name alone, so nothing maps ids to objects, and nothing can lose the mapping. */
@@ -49,18 +53,20 @@ export function runHandle(runs: RunNamespace, namespace: string, runId: string):
     sendEvent: (command) => call((stub) => stub.sendEvent(command) as Promise<Answer<EventAccepted>>),
     callbackTerms: (key) => call((stub) => stub.callbackTerms(key) as Promise<Answer<CallbackTerms>>),
     callback: (key, payload) => call((stub) => stub.callback(key, payload) as Promise<Answer<RunSummary>>),
-    cancel: (command) => call((stub) => stub.cancel(command) as Promise<Answer<RunSummary>>),
-    resume: (command) => call((stub) => stub.resume(command) as Promise<Answer<RunSummary>>),
-    terminate: (command) => call((stub) => stub.terminate(command) as Promise<Answer<RunSummary>>),
+    operate: (operation) => call((stub) => stub.operate(operation) as Promise<Answer<RunSummary>>),
+    undoPlan: (from) => call((stub) => stub.undoPlan(from) as Promise<Answer<readonly string[]>>),
+    forkPlan: (from) => call((stub) => stub.forkPlan(from) as Promise<Answer<ForkPlan>>),
+    takeOver: (origin) => call((stub) => stub.takeOver(origin) as Promise<Answer<TakenOver>>),
+    startFrom: (command, taken) => call((stub) => stub.startFrom(command, taken) as Promise<Answer<Started>>),
     claim: (ref) => call((stub) => stub.claim(ref) as Promise<Answer<Claim>>),
     renew: (ref) => call((stub) => stub.renew(ref) as Promise<Answer<boolean>>),
     settle: (ref, outcome) => call((stub) => stub.settle(ref, outcome) as Promise<Answer<Settled>>),
     indexed: (seq) => call((stub) => stub.indexed(seq) as Promise<Answer<null>>),
     poke: () => call((stub) => stub.poke() as Promise<Answer<null>>),
     detail: (waitMs) => call((stub) => stub.detail(waitMs) as Promise<Answer<RunDetail>>),
-    steps: (after, limit) => call((stub) => stub.steps(after, limit) as Promise<Answer<readonly StepRecord[]>>),
+    steps: (after, limit) => call((stub) => stub.steps(after, limit) as Promise<Answer<Page<StepRecord>>>),
     step: (key) => call((stub) => stub.step(key) as Promise<Answer<StepRecord>>),
-    journal: (after, limit) => call((stub) => stub.journal(after, limit) as Promise<Answer<readonly Recorded[]>>),
+    journal: (after, limit) => call((stub) => stub.journal(after, limit) as Promise<Answer<Page<Recorded>>>),
   };
 }
 

@@ -29,16 +29,18 @@ export interface WorkflowOptions<Input, Output> {
   readonly run: (context: WorkflowContext<Input>) => Output | Promise<Output>;
 }
 
-/** A named, versioned definition: a plain async function with an input schema and options. */
-export interface Workflow<Input = unknown, Output = unknown> {
+/** A named, versioned definition: a plain async function with an input schema and options. `Sent` is the input before the schema has parsed it. */
+export interface Workflow<Input = unknown, Output = unknown, Sent = Input> {
   readonly type: "workflow";
   readonly name: string;
   readonly version: string;
   readonly options: WorkflowOptions<Input, Output>;
+  /** For types only; it is never there. */
+  readonly types?: { readonly sent: Sent; readonly output: Output };
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a workflow takes its own input; a collection of them is only ever indexed by name
-export type AnyWorkflow = Workflow<any, any>;
+export type AnyWorkflow = Workflow<any, any, any>;
 
 /**
  * Declares a workflow. Register it with `segno({ workflows: [...] })`.
@@ -54,7 +56,9 @@ export type AnyWorkflow = Workflow<any, any>;
  *   },
  * });
  */
-export function workflow<Input = unknown, Output = unknown>(options: WorkflowOptions<Input, Output>): Workflow<Input, Output> {
+export function workflow<Output, Schema extends z.ZodType = z.ZodType<unknown>>(
+  options: WorkflowOptions<z.output<Schema>, Output> & { readonly input?: Schema },
+): Workflow<z.output<Schema>, Output, z.input<Schema>> {
   checkDefinitionName("workflow", options.name);
   const version = options.version ?? "1";
   checkDefinitionName("version", version);
@@ -62,6 +66,6 @@ export function workflow<Input = unknown, Output = unknown>(options: WorkflowOpt
   return { type: "workflow", name: options.name, version, options };
 }
 
-/** The input and the output of a workflow, for typed clients: `InputOf<typeof onboard>`. */
-export type InputOf<W> = W extends Workflow<infer Input, infer _Output> ? Input : never;
-export type OutputOf<W> = W extends Workflow<infer _Input, infer Output> ? Output : never;
+/** What a caller sends to a workflow, its schema's defaults left out, and what it returns; for typed clients: `InputOf<typeof onboard>`. */
+export type InputOf<W extends { readonly types?: unknown }> = W extends { readonly types?: { readonly sent: infer Sent } } ? Sent : never;
+export type OutputOf<W extends { readonly types?: unknown }> = W extends { readonly types?: { readonly output: infer Output } } ? Output : never;

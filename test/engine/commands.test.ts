@@ -9,7 +9,7 @@ const operator = { actor: "ann", reason: "wrong customer" };
 describe("start", () => {
   test("again with the same id and input answers as the first time, also after the end", async () => {
     const world = World.begin(flow(() => 1));
-    const again = () => world.run.engine.start({ namespace: "default", runId: "r1", workflow: "p", version: null, input: "[null]", attributes: {}, delayMs: 0, trigger: "api", origin: "http://segno.test" });
+    const again = () => world.run.engine.start({ namespace: "default", runId: "r1", workflow: "p", version: null, input: "[null]", attributes: {}, delayMs: 0, trigger: "api", publicUrl: "http://segno.test" });
     expect(again().created).toBe(false);
     await world.finish();
     expect(again()).toMatchObject({ created: false, run: { status: "completed" } });

@@ -10,7 +10,7 @@ function setUp(...workflows: AnyWorkflow[]) {
   return { clock, run };
 }
 
-const command = { namespace: "default", runId: "r1", version: null, attributes: {}, delayMs: 0, trigger: "api", origin: "http://localhost" };
+const command = { namespace: "default", runId: "r1", version: null, attributes: {}, delayMs: 0, trigger: "api", publicUrl: "http://localhost" };
 
 test("a run of three steps records each once and completes", async () => {
   const calls: string[] = [];

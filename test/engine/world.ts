@@ -160,7 +160,7 @@ export class World {
       attributes: {},
       delayMs: 0,
       trigger: "api",
-      origin: "http://segno.test",
+      publicUrl: "http://segno.test",
       ...more,
     });
   }

@@ -5,7 +5,7 @@ import { runHandle } from "#objects/runs.ts";
 import { workflow } from "#sdk/workflow.ts";
 import { deploy } from "../world.ts";
 
-const command = { namespace: "default", version: null, attributes: {}, delayMs: 0, trigger: "api", origin: "http://localhost" };
+const command = { namespace: "default", version: null, attributes: {}, delayMs: 0, trigger: "api", publicUrl: "http://localhost" };
 
 test("a run in its object completes and its steps are there", async () => {
   deploy(
