@@ -27,7 +27,7 @@ const callbackRoute = createRoute({
  */
 export function addCallbackRoute(api: Api): void {
   api.openapi(callbackRoute, async (context) => {
-    const claims = verifyToken(callbackSecret(context.env), context.req.valid("param").token);
+    const claims = verifyToken(callbackSecret(context.env), "callback", context.req.valid("param").token);
     const body = await readBody(context.req.raw);
     const run = context.var.ports.run(claims.namespace, claims.runId);
     const { verify } = await run.callbackTerms(claims.key);

@@ -115,6 +115,24 @@ export interface AttemptRecord {
   readonly error: Encoded | null;
 }
 
+/** An approval as it stands. */
+export interface ApprovalRecord {
+  /** Who is asked, those of the escalation too once it has come. */
+  readonly assignees: readonly string[];
+  readonly quorum: number;
+  /** The form as a JSON schema; null: there is none. */
+  readonly form: unknown;
+  readonly escalated: boolean;
+  readonly decisions: readonly {
+    readonly actor: string;
+    readonly via: string;
+    readonly decision: "approved" | "rejected";
+    readonly comment: string | null;
+    readonly at: number;
+    readonly form: Encoded | null;
+  }[];
+}
+
 export interface StepRecord {
   readonly key: string;
   readonly name: string;
@@ -134,6 +152,8 @@ export interface StepRecord {
   readonly attempts: readonly AttemptRecord[];
   /** For an open callback: the address to call. */
   readonly callbackUrl: string | null;
+  /** Of an approval; null for other steps. */
+  readonly approval: ApprovalRecord | null;
   /** Where the step stands in the journal; pages follow it. */
   readonly seq: number;
 }

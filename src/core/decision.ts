@@ -81,7 +81,7 @@ export function waitEnded(step: StepState, at: number): StepEnded {
 export function callbackArrived(state: RunState, key: string, payload: string, at: number): StepEnded {
   const step = state.steps.get(key);
   if (step?.wait?.for !== "callback") throw new Fault("step_not_found", `The run has no callback ${key}.`);
-  if (step.status === "completed" && step.endSeq !== null) throw new Fault("callback_used", undefined, { step: key });
+  if (step.outcome === "arrived") throw new Fault("callback_used", undefined, { step: key });
   const isOver = state.paused === null && step.wakeAt !== null && step.wakeAt <= at;
   if (step.endSeq !== null || isOver) throw new Fault("callback_expired", undefined, { step: key });
   return stepEnded(step, "step.completed", { at, outcome: "arrived", value: payload });

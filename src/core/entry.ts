@@ -6,7 +6,7 @@ import type { Encoded, ErrorSummary } from "./value.ts";
  * The journal's entries: facts in the past tense, appended and never changed. `at` is epoch ms. `value` is the one large part of an entry (an
  * input, an output, a payload or an error) and is stored beside it, so that a journal can be read without it.
  */
-export type Entry = RunEntry | StepEntry | EventReceived | OperatorActed;
+export type Entry = RunEntry | StepEntry | EventReceived | ApprovalEntry | OperatorActed;
 
 /** Facts about the run as a whole. */
 export type RunEntry = RunCreated | RunStarted | RunBlocked | RunUnblocked | RunPaused | RunResumed | CancelRequested | RollbackBegun | RunEnded;
@@ -25,6 +25,8 @@ export interface RunCreated {
   readonly startAt: number;
   /** When the run times out; null: never. */
   readonly deadlineAt: number | null;
+  /** When the run counts as late, epoch ms; null: never. */
+  readonly lateAt: number | null;
   /** What started it: `api`, or the id of a trigger. */
   readonly trigger: string;
   /** Where this Segno is reached from outside, for the callback URLs that the run mints. */
@@ -128,8 +130,8 @@ export interface RunEnded {
  */
 export type FailurePolicy = "fail" | "pause" | "continue" | "compensate";
 
-/** What a step is. Replay that meets another kind under a recorded key blocks the run. */
-export type StepKind = "do" | "run" | "sleep" | "event" | "callback" | "value" | "compensation";
+/** What a step is. `compensation` undoes another step; `notice` tells somebody of the run. These two are the engine's own, and the code does not see them. Replay that meets another kind under a recorded key blocks the run. */
+export type StepKind = "do" | "run" | "sleep" | "event" | "callback" | "value" | "approval" | "compensation" | "notice";
 
 /** A step began: its first attempt, or its wait. The order of these entries is the order of start. */
 export interface StepStarted {
@@ -163,7 +165,24 @@ export interface StepStarted {
 /** What a waiting step waits for, as journaled. `hasSchema`: the code holds a schema for the payload, so it is worth waking the code to check one. */
 export type WaitSpec =
   | { readonly for: "event"; readonly event: string /** Null takes an event of any key. */; readonly eventKey: string | null; readonly hasSchema: boolean }
-  | { readonly for: "callback"; readonly verify: CallbackVerification | null; readonly hasSchema: boolean };
+  | { readonly for: "callback"; readonly verify: CallbackVerification | null; readonly hasSchema: boolean }
+  | ApprovalSpec;
+
+/** Who is asked, and when they are asked again. Times are ms after the start of the step. */
+export interface ApprovalSpec {
+  readonly for: "approval";
+  readonly assignees: readonly string[];
+  /** How many must approve. One rejection rejects. */
+  readonly quorum: number;
+  readonly hasSchema: boolean;
+  /** The form as a JSON schema, for those who show it; null: there is none. */
+  readonly form: unknown;
+  readonly remindAfterMs: readonly number[];
+  /** Null: nobody else is asked. */
+  readonly escalation: { readonly afterMs: number; readonly assignees: readonly string[] } | null;
+  /** The automation that tells the assignees; null: they look into the inbox. */
+  readonly notify: string | null;
+}
 
 /** How the caller of a callback proves who it is. `secret` names a binding that holds the secret; the secret itself is never journaled. */
 export type CallbackVerification =
@@ -273,7 +292,31 @@ export interface InstantStep {
 }
 
 /** How a step came to its end where that is not its action's doing. For a wait: `arrived` or `timeout`. By an operator: `skipped`, or `by_hand`. */
-export type StepOutcome = "arrived" | "timeout" | "skipped" | "by_hand";
+export type StepOutcome = "arrived" | "timeout" | "approved" | "rejected" | "skipped" | "by_hand";
+
+export type ApprovalEntry = ApprovalDecided | ApprovalEscalated;
+
+/** Somebody decided on an approval. */
+export interface ApprovalDecided {
+  readonly kind: "approval.decided";
+  readonly at: number;
+  readonly key: string;
+  readonly actor: string;
+  /** How the decision came: `api`, `link` or `slack`. */
+  readonly via: string;
+  readonly decision: "approved" | "rejected";
+  readonly comment: string | null;
+  /** The form's data; null: none. */
+  readonly value: Encoded | null;
+}
+
+/** Nobody decided in time, and more people are asked. */
+export interface ApprovalEscalated {
+  readonly kind: "approval.escalated";
+  readonly at: number;
+  readonly key: string;
+  readonly assignees: readonly string[];
+}
 
 /** An event or callback payload arrived. It stays in the inbox until a wait takes it. */
 export interface EventReceived {

@@ -25,6 +25,7 @@ export const faultCodes = {
   step_not_found: { status: 404, title: "The run has no such step." },
   run_exists: { status: 409, title: "A run with this id exists, with another workflow or input." },
   run_ended: { status: 409, title: "The run has ended; nothing was changed." },
+  already_decided: { status: 409, title: "This was decided before; nothing was changed." },
   stale: { status: 409, title: "The run has changed since it was looked at; nothing was changed." },
   step_state: { status: 409, title: "The step is not in a state that allows this; nothing was changed." },
   rollback_under_way: { status: 409, title: "The run is being rolled back; nothing was changed." },

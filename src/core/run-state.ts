@@ -21,6 +21,8 @@ import {
   applyAttemptCompleted,
   applyAttemptFailed,
   applyAttemptStarted,
+  applyDecided,
+  applyEscalated,
   applyRetry,
   applyStepEnded,
   applyStepParked,
@@ -64,6 +66,8 @@ export interface RunState {
   readonly steps: Map<string, StepState>;
   /** The steps without a result, in order of start. */
   readonly open: Map<string, StepState>;
+  /** The steps that ask people, open and ended. */
+  readonly approvals: StepState[];
   /** Moments of the workflow function. Compensations are none: it has ended when they run. */
   readonly moments: Moment[];
   /** Events that no wait has taken yet, in order of arrival. */
@@ -89,6 +93,7 @@ export function emptyRunState(): RunState {
     ended: null,
     steps: new Map(),
     open: new Map(),
+    approvals: [],
     moments: [],
     inbox: new Map(),
     eventIds: new Set(),
@@ -155,6 +160,10 @@ function applyStepEntry(state: RunState, entry: Recorded<Exclude<Entry, RunEntry
       return applyEventReceived(state, entry);
     case "operator.acted":
       return applyOperatorActed(state, entry);
+    case "approval.decided":
+      return applyDecided(openStep(state, entry.key), entry);
+    case "approval.escalated":
+      return applyEscalated(openStep(state, entry.key));
     case "step.started":
       return applyStepStarted(state, entry);
     case "attempt.started":
@@ -209,7 +218,8 @@ function applyStepStarted(state: RunState, entry: Recorded<StepStarted>): void {
   const step = stepOf(entry);
   state.steps.set(entry.key, step);
   state.open.set(entry.key, step);
-  if (step.kind !== "compensation") state.moments.push({ seq: entry.seq, type: "start", key: entry.key });
+  if (step.kind === "approval") state.approvals.push(step);
+  if (isSeenByCode(step)) state.moments.push({ seq: entry.seq, type: "start", key: entry.key });
 }
 
 function applyEnd(state: RunState, entry: Recorded<StepEnded>): void {
@@ -217,9 +227,13 @@ function applyEnd(state: RunState, entry: Recorded<StepEnded>): void {
   const step = openStep(state, entry.key);
   if (entry.eventSeq !== null) invariant(state.inbox.delete(entry.eventSeq), `Event ${entry.eventSeq} was taken twice.`);
   applyStepEnded(step, entry);
-  if (entry.kind === "step.failed") state.lastFailedKey = entry.key;
+  if (entry.kind === "step.failed" && step.kind !== "notice") state.lastFailedKey = entry.key;
   state.open.delete(entry.key);
-  if (step.kind !== "compensation") state.moments.push({ seq: entry.seq, type: "end", key: entry.key });
+  if (isSeenByCode(step)) state.moments.push({ seq: entry.seq, type: "end", key: entry.key });
+}
+
+function isSeenByCode(step: StepState): boolean {
+  return step.kind !== "compensation" && step.kind !== "notice";
 }
 
 /** The start that an instant step does not have. */

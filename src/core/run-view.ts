@@ -19,8 +19,13 @@ export function runStatus(state: RunState, busy: boolean): RunStatus {
 
 function isExecuting(state: RunState, busy: boolean): boolean {
   if (busy) return true;
-  for (const step of state.open.values()) if (isUnderWay(step)) return true;
-  return state.open.size === 0 && !state.paused;
+  let waits = 0;
+  for (const step of state.open.values()) {
+    if (step.kind === "notice") continue;
+    if (isUnderWay(step)) return true;
+    waits++;
+  }
+  return waits === 0 && !state.paused;
 }
 
 export function runReason(state: RunState, busy: boolean): Reason | null {
@@ -69,13 +74,20 @@ function waitReason(step: StepState): Reason {
     return { code: "retry", message: `Step ${step.key} is tried again after attempt ${step.attempt} failed.`, step: step.key, until };
   if (step.wait?.for === "event") return { code: "event", message: `Step ${step.key} waits for the event ${step.wait.event}.`, step: step.key, until };
   if (step.wait?.for === "callback") return { code: "callback", message: `Step ${step.key} waits for its callback.`, step: step.key, until };
+  if (step.wait?.for === "approval") return { code: "approval", message: `Step ${step.key} waits for ${approvers(step)}.`, step: step.key, until };
   return { code: "sleep", message: `Step ${step.key} sleeps.`, step: step.key, until };
+}
+
+function approvers(step: StepState): string {
+  const asked = step.wait?.for === "approval" ? [...step.wait.assignees, ...(step.escalated ? (step.wait.escalation?.assignees ?? []) : [])] : [];
+  return asked.length === 0 ? "an approval" : `the approval of ${asked.join(", ")}`;
 }
 
 /** The open step that is due first; the one begun first when none is due by time. */
 function nextDue(state: RunState): StepState | null {
   let next: StepState | null = null;
   for (const step of state.open.values()) {
+    if (step.kind === "notice") continue;
     if (next === null || (dueAt(step) ?? Number.POSITIVE_INFINITY) < (dueAt(next) ?? Number.POSITIVE_INFINITY)) next = step;
   }
   return next;

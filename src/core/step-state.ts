@@ -1,4 +1,5 @@
 import type {
+  ApprovalDecided,
   AttemptClaimed,
   AttemptCompleted,
   AttemptFailed,
@@ -58,12 +59,27 @@ export interface StepState {
   inputSeq: number | null;
   /** The error of a parked step at a glance; null otherwise. */
   parkedError: ErrorSummary | null;
+  /** Of an approval: the decisions so far, one an actor. */
+  readonly decisions: ApprovalDecision[];
+  /** Of an approval: more people were asked. */
+  escalated: boolean;
   /** The entry that ended the step; null while it is open. */
   endSeq: number | null;
   /** The entry that holds the output or the error: the end entry, or the event that ended the wait. Null where there is none. */
   resultSeq: number | null;
   outcome: StepOutcome | null;
   endedAt: number | null;
+}
+
+/** A decision on an approval; the form's data stay in the journal. */
+export interface ApprovalDecision {
+  readonly seq: number;
+  readonly at: number;
+  readonly actor: string;
+  readonly via: string;
+  readonly decision: "approved" | "rejected";
+  readonly comment: string | null;
+  readonly hasForm: boolean;
 }
 
 /** An attempt is under way, here or elsewhere. */
@@ -97,6 +113,8 @@ export function stepOf(entry: Recorded<StepStarted>): StepState {
     wakeAt: entry.wakeAt,
     inputSeq: entry.value !== null || entry.valueOmitted ? entry.seq : null,
     parkedError: null,
+    decisions: [],
+    escalated: false,
     endSeq: null,
     resultSeq: null,
     outcome: null,
@@ -143,6 +161,17 @@ export function applyStepEnded(step: StepState, entry: Recorded<StepEnded>): voi
   step.resultSeq = entry.eventSeq ?? (entry.value !== null || entry.valueOmitted ? entry.seq : null);
   step.outcome = entry.outcome;
   endStep(step, entry.kind === "step.completed" ? "completed" : "failed", entry);
+}
+
+export function applyDecided(step: StepState, entry: Recorded<ApprovalDecided>): void {
+  invariant(step.wait?.for === "approval", `Step ${step.key} is no approval.`);
+  const { seq, at, actor, via, decision, comment, value, valueOmitted } = entry;
+  step.decisions.push({ seq, at, actor, via, decision, comment, hasForm: value !== null || valueOmitted === true });
+}
+
+export function applyEscalated(step: StepState): void {
+  invariant(step.wait?.for === "approval" && !step.escalated, `Step ${step.key} can't be escalated.`);
+  step.escalated = true;
 }
 
 /** Has an open step tried again as soon as may be, with a fresh budget. */

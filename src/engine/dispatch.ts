@@ -74,7 +74,8 @@ export class Dispatch {
     if (!created || !step || step.automation === null || !step.policy) return { granted: false, why: "not_open" };
     if (step.attempt !== ref.attempt) return { granted: false, why: "other_attempt" };
     if (step.status !== "dispatched") return { granted: false, why: "taken" };
-    if (paused) return { granted: false, why: "paused" };
+    // A held run still tells people of itself.
+    if (paused && step.kind !== "notice") return { granted: false, why: "paused" };
     const now = this.#ledger.now();
     this.#ledger.commit([{ kind: "attempt.claimed", at: now, key: step.key, attempt: step.attempt }]);
     this.#lease(step.key, now);

@@ -148,7 +148,8 @@ export class Execution implements PassHost {
     }
     const value = step.resultSeq === null ? undefined : decode(this.#ledger.takeValue(step.resultSeq));
     if (step.status === "failed") throw value;
-    return call.result({ outcome: step.outcome, value, at: step.endedAt ?? 0 });
+    const decisions = step.decisions.map((it) => ({ ...it, form: it.hasForm ? decode(this.#ports.journal.value(it.seq)) : undefined }));
+    return call.result({ outcome: step.outcome, value, at: step.endedAt ?? 0, decisions, escalated: step.escalated });
   }
 
   caughtUp(): void {

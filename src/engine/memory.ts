@@ -208,7 +208,10 @@ export class MemoryRun {
       random,
       dispatcher: { send: (messages) => this.#gate(alive, () => messages.forEach((message) => void this.#deliver(message))) },
       publisher: { publish: (summary) => this.#gate(alive, () => this.published.push(summary)) },
-      callbacks: { url: (origin, claims) => `${origin}/callbacks/${encodeURIComponent(claims.key)}` },
+      callbacks: {
+        url: (origin, claims) => `${origin}/callbacks/${encodeURIComponent(claims.key)}`,
+        approvalUrl: (origin, claims) => `${origin}/approvals/${encodeURIComponent(claims.key)}/${encodeURIComponent(claims.assignee)}`,
+      },
       registry,
       settings: { ...defaultSettings, ...settings },
       abort: () => {

@@ -16,7 +16,7 @@ import type { AnyWorkflow } from "#sdk/workflow.ts";
 export function newRun(registry: Registry, command: StartCommand, at: number): RunCreated {
   const definition = definitionFor(registry, command);
   const input = parseInput(definition, decode(command.input));
-  const { timeout } = definition.options;
+  const { timeout, expectedDuration } = definition.options;
   const startAt = at + Math.min(command.delayMs, limits.waitMs);
   return {
     kind: "run.created",
@@ -28,6 +28,7 @@ export function newRun(registry: Registry, command: StartCommand, at: number): R
     attributes: { ...derivedAttributes(definition, input), ...command.attributes },
     startAt,
     deadlineAt: timeout === undefined ? null : startAt + durationMs(timeout),
+    lateAt: expectedDuration === undefined ? null : startAt + durationMs(expectedDuration),
     trigger: command.trigger,
     publicUrl: command.publicUrl,
     origin: null,

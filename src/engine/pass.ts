@@ -341,9 +341,20 @@ export interface UndoArguments extends AttemptArguments {
 }
 
 export interface RecordedResult {
+  /** Of an approval. */
+  readonly decisions: readonly RecordedDecision[];
+  readonly escalated: boolean;
   readonly outcome: StepOutcome | null;
   readonly value: unknown;
   readonly at: number;
+}
+
+export interface RecordedDecision {
+  readonly actor: string;
+  readonly at: number;
+  readonly decision: "approved" | "rejected";
+  readonly comment: string | null;
+  readonly form: unknown;
 }
 
 /** What a pass needs of the run it belongs to. */

@@ -70,6 +70,8 @@ export interface Publisher {
 export interface CallbackMint {
   /** The address below `origin`. @throws Fault `callback_not_configured` where there is no secret to sign with. */
   url(origin: string, claims: CallbackClaims): string;
+  /** As `url`, for a page where `assignee` can decide. */
+  approvalUrl(origin: string, claims: ApprovalClaims): string;
 }
 
 export interface CallbackClaims {
@@ -78,6 +80,10 @@ export interface CallbackClaims {
   readonly key: string;
   /** Epoch ms; null: never. */
   readonly expiresAt: number | null;
+}
+
+export interface ApprovalClaims extends CallbackClaims {
+  readonly assignee: string;
 }
 
 export interface EngineSettings {

@@ -33,6 +33,13 @@ export class Publication {
     this.#dueAt = Math.min(this.#dueAt ?? Number.POSITIVE_INFINITY, Math.max(now, this.#lastSentAt + publishEveryMs));
   }
 
+  /** The run has ended: there is no later change to wait for. */
+  requestEnd(seq: number, now: number): void {
+    if (seq <= this.#indexedSeq || seq <= this.#requestedSeq) return;
+    this.#requestedSeq = seq;
+    this.#dueAt = now;
+  }
+
   /** Asks for a send whatever the index is known to have: for the sweeper. */
   requestNow(now: number): void {
     this.#dueAt = now;

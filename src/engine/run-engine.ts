@@ -1,3 +1,4 @@
+import { type DecideCommand, decided } from "#core/approval.ts";
 import type { AttemptOutcome, AttemptRef, CallbackTerms, Claim, EventAccepted, EventCommand, Operation, Settled, StartCommand } from "#core/command.ts";
 import { attemptLost, attemptStarted, callbackArrived, checkSameStart, eventArrived, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
@@ -16,6 +17,7 @@ import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
 import { Ledger } from "./ledger.ts";
 import { newRun } from "./new-run.ts";
+import { Notices } from "./notices.ts";
 import type { EnginePorts } from "./ports.ts";
 import { Publication } from "./publication.ts";
 import { parseAutomationInput } from "./step-calls.ts";
@@ -35,6 +37,7 @@ export class RunEngine {
   readonly #ports: EnginePorts;
   readonly #ledger: Ledger;
   readonly #dispatch: Dispatch;
+  readonly #notices: Notices;
   readonly #publication: Publication;
   readonly #alarm: AlarmKeeper;
   readonly #quietWaiters: Waiters;
@@ -49,6 +52,7 @@ export class RunEngine {
     this.#ports = ports;
     this.#ledger = new Ledger(ports);
     this.#dispatch = new Dispatch(this.#ledger, ports, () => this.#becameQuiet());
+    this.#notices = new Notices(this.#ledger, ports, this.#dispatch);
     this.#publication = new Publication(ports);
     this.#alarm = new AlarmKeeper(ports.alarm);
     this.#quietWaiters = new Waiters(ports.clock);
@@ -129,6 +133,14 @@ export class RunEngine {
     this.#commitAndGoOn([callbackArrived(this.state, key, payload, this.#ledger.now())]);
   }
 
+  /** Somebody decides on an approval. A repeat changes nothing. @throws Fault `run_not_found`, `step_not_found`, `already_decided`, `invalid_payload`, `run_ended`. */
+  async decide(command: DecideCommand): Promise<void> {
+    this.#mustExist();
+    const form = command.form ?? encode(undefined);
+    await this.#checkPayload(form, () => (command.decision === "approved" ? (this.state.open.get(command.key) ?? null) : null));
+    this.#commitAndGoOn(decided(this.state, command, this.#ledger.now()));
+  }
+
   /** Does what an operator asks. A repeat that finds it done changes nothing. @throws Fault `run_not_found`, and what the decision refuses with. */
   operate(operation: Operation): RunSummary {
     this.#mustExist();
@@ -180,7 +192,7 @@ export class RunEngine {
     else this.#alarm.set(now + this.#ports.settings.leaseMs);
     this.#doDue(now);
     this.#proceed();
-    if (this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
+    if (!this.busy && this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
     this.#turnDone();
   }
 
@@ -336,7 +348,7 @@ export class RunEngine {
     this.#execution?.close(new Fault("cancelled", "The run has ended."));
     this.#dispatch.forgetAll();
     this.#ledger.forgetValues();
-    this.#publication.request(this.summary.seq, Number.NEGATIVE_INFINITY);
+    this.#publication.requestEnd(this.summary.seq, this.#ledger.now());
     this.#becameQuiet();
     this.#endWaiters.release();
   }
@@ -352,6 +364,7 @@ export class RunEngine {
   /** What every entrance ends with: the index hears what is due, and the alarm stands at the next thing to do. */
   #turnDone(): void {
     const now = this.#ledger.now();
+    this.#notices.doDue(now);
     const { dueAt } = this.#publication;
     if (dueAt !== null && dueAt <= now) void this.#publication.send(this.summary, now);
     this.#arm();
@@ -381,7 +394,7 @@ export class RunEngine {
     const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;
     // While the code replays, a retry that is due has nobody to make it yet; the end of the replay makes it.
     const dueOrLater = this.#execution?.replaying ? Math.max(due, leaseAt) : due;
-    return Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
+    return Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.#notices.nextDueAt(now), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
   }
 
   /** While the run is busy, the alarm is there for its death only; and that of an ended run resends what nobody confirmed. Both may come early. */

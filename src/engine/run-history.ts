@@ -1,4 +1,5 @@
-import type { AttemptRecord, Page, RunDetail, StepRecord } from "#core/command.ts";
+import { askedPeople } from "#core/approval.ts";
+import type { ApprovalRecord, AttemptRecord, Page, RunDetail, StepRecord } from "#core/command.ts";
 import type { Recorded, RunOrigin, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { entriesForFork, entriesForRollback, type ForkPlan, forkPlan, type TakenOver } from "#core/fork.ts";
@@ -109,7 +110,7 @@ export function takenOver(source: HistorySource, origin: RunOrigin): TakenOver {
 function stepEntries(source: HistorySource, steps: readonly StepState[]): Map<string, Recorded<StepEntry>[]> {
   const entries = new Map<string, Recorded<StepEntry>[]>(steps.map((step) => [step.key, []]));
   for (const entry of source.journal.load()) {
-    if ("key" in entry) entries.get(entry.key)?.push(entry);
+    if ("key" in entry && entry.kind !== "approval.decided" && entry.kind !== "approval.escalated") entries.get(entry.key)?.push(entry);
   }
   return entries;
 }
@@ -138,8 +139,16 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
     callbackUrl: isOpenCallback
       ? source.callbacks.url(created.publicUrl, { namespace: created.namespace, runId: created.runId, key: step.key, expiresAt: step.wakeAt })
       : null,
+    approval: approvalRecord(shown, step),
     seq: step.startSeq,
   };
+}
+
+function approvalRecord(shown: (seq: number) => Encoded, step: StepState): ApprovalRecord | null {
+  if (step.wait?.for !== "approval") return null;
+  const { quorum, form } = step.wait;
+  const decisions = step.decisions.map(({ seq, hasForm, ...decision }) => ({ ...decision, form: hasForm ? shown(seq) : null }));
+  return { assignees: askedPeople({ step, spec: step.wait }), quorum, form, escalated: step.escalated, decisions };
 }
 
 function attemptRecords(shown: (seq: number) => Encoded, step: StepState, entries: readonly Recorded<StepEntry>[]): readonly AttemptRecord[] {

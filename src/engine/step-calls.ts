@@ -8,6 +8,7 @@ import type { AnyAutomation, AttemptContext } from "#sdk/automation.ts";
 import type { Compensation } from "#sdk/compensation.ts";
 import type { Log } from "#sdk/log.ts";
 import {
+  type ApprovalOptions,
   type CallbackOptions,
   type CallbackRequest,
   callbackVerification,
@@ -17,6 +18,7 @@ import {
   type Step,
   type WaitResult,
 } from "#sdk/step.ts";
+import { approvalCall } from "./approval-call.ts";
 import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./pass.ts";
 import type { Random } from "./ports.ts";
 
@@ -40,6 +42,11 @@ export function createStep(host: StepHost): Step {
     sleepUntil: (name: string, time: Date | number) => callSleep(host, name, () => timeMs(time)),
     waitForEvent: (name: string, options: EventOptions<unknown> = {}) => callEvent(host, name, options),
     callback: (name: string, options: CallbackOptions<unknown>, request?: CallbackRequest) => callCallback(host, name, { options, request }),
+    approval: (name: string, options: ApprovalOptions<unknown>) =>
+      host.call({
+        ...plainCall(name),
+        ...approvalCall(options, (wait, now) => ({ ...waitFields(wait, options.timeout, now), dispatch: null, policy: null })),
+      }),
     now: () => callValue(host, "now", (now) => new Date(now)),
     random: () => callValue(host, "random", () => host.random.number()),
     uuid: () => callValue(host, "uuid", () => host.random.uuid()),

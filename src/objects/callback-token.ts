@@ -1,33 +1,39 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { Fault } from "#core/fault.ts";
-import type { CallbackClaims, CallbackMint } from "#engine/ports.ts";
+import type { ApprovalClaims, CallbackClaims, CallbackMint } from "#engine/ports.ts";
 
 /** Callback tokens: the claims, readable, and an HMAC-SHA-256 over them. Making one needs no state, so the same step always has the same URL. */
 
-const context = "segno-callback-v1";
+const context = "segno-v1";
 
 /** A mint that signs with `secret`; without one it refuses. */
 export function callbackMint(secret: string | undefined): CallbackMint {
+  const signed = (purpose: Purpose, claims: CallbackClaims | ApprovalClaims): string => {
+    if (!secret) throw new Fault("callback_not_configured", "Set the secret SEGNO_SECRET; callback URLs are signed with it.");
+    return signToken(secret, purpose, claims);
+  };
   return {
-    url: (origin, claims) => {
-      if (!secret) throw new Fault("callback_not_configured", "Set the secret SEGNO_SECRET; callback URLs are signed with it.");
-      return `${origin}/callbacks/${signToken(secret, claims)}`;
-    },
+    url: (origin, claims) => `${origin}/callbacks/${signed("callback", claims)}`,
+    approvalUrl: (origin, claims) => `${origin}/approvals/${signed("approval", claims)}`,
   };
 }
 
-export function signToken(secret: string, claims: CallbackClaims): string {
-  const body = toBase64Url(new TextEncoder().encode(JSON.stringify([claims.namespace, claims.runId, claims.key, claims.expiresAt])));
-  return `${body}.${toBase64Url(signature(secret, body))}`;
+/** What a token is good for. One made for one purpose is none of ours for the other. */
+export type Purpose = "callback" | "approval";
+
+export function signToken(secret: string, purpose: Purpose, claims: CallbackClaims & { readonly assignee?: string }): string {
+  const { namespace, runId, key, expiresAt, assignee } = claims;
+  const body = toBase64Url(new TextEncoder().encode(JSON.stringify([namespace, runId, key, expiresAt, ...(assignee === undefined ? [] : [assignee])])));
+  return `${body}.${toBase64Url(signature(secret, `${purpose}.${body}`))}`;
 }
 
-/** The claims of a token. Says nothing of its expiry: the run knows. @throws Fault `callback_invalid` for anything that we did not sign. */
-export function verifyToken(secret: string, token: string): CallbackClaims {
+/** The claims of a token. Says nothing of its expiry: the run knows. @throws Fault `callback_invalid` for anything that we did not sign for this purpose. */
+export function verifyToken(secret: string, purpose: Purpose, token: string): ApprovalClaims {
   const [body, given, ...more] = token.split(".");
-  if (!body || !given || more.length > 0 || !equal(fromBase64Url(given), signature(secret, body))) throw new Fault("callback_invalid");
-  const [namespace, runId, key, expiresAt] = JSON.parse(new TextDecoder().decode(fromBase64Url(body) ?? new Uint8Array()));
-  return { namespace, runId, key, expiresAt };
+  if (!body || !given || more.length > 0 || !equal(fromBase64Url(given), signature(secret, `${purpose}.${body}`))) throw new Fault("callback_invalid");
+  const [namespace, runId, key, expiresAt, assignee = ""] = JSON.parse(new TextDecoder().decode(fromBase64Url(body) ?? new Uint8Array()));
+  return { namespace, runId, key, expiresAt, assignee };
 }
 
 function signature(secret: string, body: string): Uint8Array {

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import type { DecideCommand } from "#core/approval.ts";
 import type {
   AttemptOutcome,
   AttemptRef,
@@ -78,6 +79,14 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
   callback(key: string, payload: string): Promise<Answer<RunSummary>> {
     return this.#answer(async (engine) => {
       await engine.callback(key, payload);
+      await this.#host(engine, 0);
+      return engine.summary;
+    });
+  }
+
+  decide(command: DecideCommand): Promise<Answer<RunSummary>> {
+    return this.#answer(async (engine) => {
+      await engine.decide(command);
       await this.#host(engine, 0);
       return engine.summary;
     });

@@ -1,3 +1,4 @@
+import type { DecideCommand } from "#core/approval.ts";
 import type {
   AttemptOutcome,
   AttemptRef,
@@ -28,6 +29,7 @@ export interface RunHandle {
   sendEvent(command: EventCommand): Promise<EventAccepted>;
   callbackTerms(key: string): Promise<CallbackTerms>;
   callback(key: string, payload: string): Promise<RunSummary>;
+  decide(command: DecideCommand): Promise<RunSummary>;
   operate(operation: Operation): Promise<RunSummary>;
   undoPlan(from: string | null): Promise<readonly string[]>;
   forkPlan(from: string): Promise<ForkPlan>;
@@ -53,6 +55,7 @@ export function runHandle(runs: RunNamespace, namespace: string, runId: string):
     sendEvent: (command) => call((stub) => stub.sendEvent(command) as Promise<Answer<EventAccepted>>),
     callbackTerms: (key) => call((stub) => stub.callbackTerms(key) as Promise<Answer<CallbackTerms>>),
     callback: (key, payload) => call((stub) => stub.callback(key, payload) as Promise<Answer<RunSummary>>),
+    decide: (command) => call((stub) => stub.decide(command) as Promise<Answer<RunSummary>>),
     operate: (operation) => call((stub) => stub.operate(operation) as Promise<Answer<RunSummary>>),
     undoPlan: (from) => call((stub) => stub.undoPlan(from) as Promise<Answer<readonly string[]>>),
     forkPlan: (from) => call((stub) => stub.forkPlan(from) as Promise<Answer<ForkPlan>>),

@@ -1,5 +1,6 @@
 import { Fault } from "#core/fault.ts";
-import type { AnyAutomation } from "./automation.ts";
+import type { AnyAutomation, Automation } from "./automation.ts";
+import type { Notice } from "./step.ts";
 import type { AnyWorkflow } from "./workflow.ts";
 
 /** What is deployed: every workflow in every version, and every automation. */
@@ -7,6 +8,8 @@ export interface Registry {
   /** The named version, or the newest for null. Null when there is none. */
   workflow(name: string, version: string | null): AnyWorkflow | null;
   automation(name: string): AnyAutomation | null;
+  /** Tells somebody on call; null: nobody is. */
+  readonly alerts: AnyAutomation | null;
   /** Newest version first within a name. */
   readonly workflows: readonly AnyWorkflow[];
   readonly automations: readonly AnyAutomation[];
@@ -15,6 +18,11 @@ export interface Registry {
 export interface Definitions {
   readonly workflows: readonly AnyWorkflow[];
   readonly automations?: readonly AnyAutomation[];
+  /**
+   * Tells somebody when a run is parked, held by an operator, late, or an approval is overdue: a webhook, a mail, a message. Told once for each occasion, from the queue,
+   * with retries. Its input is a `Notice`.
+   */
+  readonly alerts?: Automation<Notice, unknown>;
 }
 
 /**
@@ -23,7 +31,8 @@ export interface Definitions {
  */
 export function createRegistry(definitions: Definitions): Registry {
   const workflows = [...definitions.workflows].sort((a, b) => a.name.localeCompare(b.name) || newestFirst(a.version, b.version));
-  const automations = definitions.automations ?? [];
+  const alerts = definitions.alerts ?? null;
+  const automations = [...new Set([...(definitions.automations ?? []), ...(alerts ? [alerts] : [])])];
   const byVersion = indexUnique(workflows, (it) => `${it.name}@${it.version}`);
   const newest = new Map<string, AnyWorkflow>();
   for (const workflow of workflows) if (!newest.has(workflow.name)) newest.set(workflow.name, workflow);
@@ -31,6 +40,7 @@ export function createRegistry(definitions: Definitions): Registry {
   return {
     workflow: (name, version) => (version === null ? newest.get(name) : byVersion.get(`${name}@${version}`)) ?? null,
     automation: (name) => automationByName.get(name) ?? null,
+    alerts,
     workflows,
     automations,
   };

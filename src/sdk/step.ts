@@ -98,6 +98,61 @@ export function callbackVerification(options: VerifyOptions | undefined): Callba
   return { scheme, secret, header: header.toLowerCase(), algorithm, encoding, prefix };
 }
 
+export interface ApprovalOptions<Form> {
+  /** Who is asked: people, groups, addresses; whatever your automation and your people understand. */
+  readonly assignees: readonly string[];
+  /** What whoever approves fills in; the data are the result's. Also makes a manual task: work that a person does and reports. */
+  readonly form?: z.ZodType<Form>;
+  /** How many must approve; one rejection rejects. Default 1. */
+  readonly quorum?: number;
+  /** Default: waits for ever. */
+  readonly timeout?: Duration;
+  /** Tells the assignees, at the start and with each reminder. Its input is a `Notice`. It must be registered, for it runs on the queue. */
+  readonly notify?: Automation<Notice, unknown>;
+  /** When the assignees are told again, from the start of the step. */
+  readonly reminders?: readonly Duration[];
+  /** When nobody has decided after this time, these are asked too. */
+  readonly escalation?: { readonly after: Duration; readonly assignees: readonly string[] };
+}
+
+/** One person's decision. */
+export interface Decision<Form> {
+  readonly actor: string;
+  readonly at: Date;
+  readonly comment: string | null;
+  /** Undefined where the person filled in no form. */
+  readonly form: Form | undefined;
+}
+
+/** How an approval ended. `escalated`: more people had been asked by then. */
+export type ApprovalResult<Form> =
+  | { readonly ok: true; readonly escalated: boolean; readonly decisions: readonly Decision<Form>[]; readonly form: Form }
+  | {
+      readonly ok: false;
+      readonly reason: "rejected";
+      readonly escalated: boolean;
+      readonly decisions: readonly Decision<Form>[];
+      readonly by: string;
+      readonly comment: string | null;
+    }
+  | { readonly ok: false; readonly reason: "timeout" | "skipped"; readonly escalated: boolean; readonly decisions: readonly Decision<Form>[] };
+
+/** What an automation gets that tells somebody of a run. Plain data; `url` and `links` lead a person there. */
+export interface Notice {
+  readonly type: "approval" | "approval_escalated" | "approval_expired" | "dead_letter" | "paused" | "late";
+  readonly namespace: string;
+  readonly runId: string;
+  readonly workflow: string;
+  readonly version: string;
+  /** The step it is about; null: the run as a whole. */
+  readonly step: string | null;
+  readonly message: string;
+  /** The run in this Segno's API. */
+  readonly url: string;
+  /** For an approval: a signed link for each assignee, which shows a page and decides nothing by being opened. */
+  readonly links: readonly { readonly assignee: string; readonly url: string }[];
+}
+
 /** What the function of a callback step gets: the address that the remote must call. */
 export type CallbackRequest = (context: AttemptContext & { readonly url: string }) => unknown;
 
@@ -143,6 +198,12 @@ export interface Step {
    * @example const kyc = await step.callback("kyc", { timeout: "3d" }, ({ url, idempotencyKey }) => startCheck(customer, url, idempotencyKey));
    */
   callback<Payload = unknown>(name: string, options: CallbackOptions<Payload>, request?: CallbackRequest): Promise<WaitResult<Payload>>;
+
+  /**
+   * Asks people, and waits until they have decided: by the API, by a signed link, or by a Slack message. A decision counts once, with who, when, what and why.
+   * @example const legal = await step.approval("legal", { assignees: ["legal@acme.example"], timeout: "7d" });
+   */
+  approval<Form = undefined>(name: string, options: ApprovalOptions<Form>): Promise<ApprovalResult<Form>>;
 
   /** The time at the first execution, the same at every replay. */
   now(): Promise<Date>;

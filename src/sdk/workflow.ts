@@ -24,6 +24,8 @@ export interface WorkflowOptions<Input, Output> {
   readonly attributes?: (input: Input) => Readonly<Record<string, AttributeInput | undefined>>;
   /** How long a run may take as a whole. Default: for ever. */
   readonly timeout?: Duration;
+  /** A run that takes longer is told of as late, once, by the `alerts` automation. Default: none does. */
+  readonly expectedDuration?: Duration;
   /** Names of properties that are hidden, at any depth, wherever a run is shown: its input, output, steps and errors. The journal keeps them. */
   readonly redact?: readonly string[];
   readonly run: (context: WorkflowContext<Input>) => Output | Promise<Output>;
