@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Attributes } from "./attributes.ts";
-import type { CallbackVerification, StepOutcome } from "./entry.ts";
-import type { FailureVerdict } from "./retry-policy.ts";
+import type { CallbackVerification, FailurePolicy, StepOutcome } from "./entry.ts";
+import type { FailureVerdict, RetryPolicy } from "./retry-policy.ts";
 import type { RunSummary } from "./run.ts";
 import type { Encoded } from "./value.ts";
 
@@ -146,6 +146,12 @@ export interface StepRecord {
   /** For a wait that is over: how it ended. */
   readonly outcome: StepOutcome | null;
   readonly idempotencyKey: string;
+  /** Retries and time-outs; null for a step without attempts. */
+  readonly policy: RetryPolicy | null;
+  readonly onFailure: FailurePolicy;
+  /** It declares how to undo it. */
+  readonly compensates: boolean;
+  readonly unsafeToRepeat: boolean;
   readonly input: Encoded | null;
   readonly output: Encoded | null;
   readonly error: Encoded | null;

@@ -139,6 +139,10 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
     callbackUrl: isOpenCallback
       ? source.callbacks.url(created.publicUrl, { namespace: created.namespace, runId: created.runId, key: step.key, expiresAt: step.wakeAt })
       : null,
+    policy: step.policy,
+    onFailure: step.onFailure,
+    compensates: step.compensates,
+    unsafeToRepeat: step.unsafeToRepeat,
     approval: approvalRecord(shown, step),
     seq: step.startSeq,
   };
