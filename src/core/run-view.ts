@@ -1,4 +1,5 @@
 import { faultCodes } from "./fault.ts";
+import { failureFingerprint } from "./fingerprint.ts";
 import type { Reason, RunStatus, RunSummary } from "./run.ts";
 import type { RunState } from "./run-state.ts";
 import { isUnderWay, type StepState } from "./step-state.ts";
@@ -122,6 +123,13 @@ function shownError(state: RunState): ErrorSummary | null {
   return state.ended ? state.ended.error : (parkedStep(state)?.parkedError ?? null);
 }
 
+/** A run is a dead letter when it stands still for the sake of a parked step. */
+function deadLetterFingerprint(state: RunState, workflow: string, busy: boolean): string | null {
+  const parked = parkedStep(state);
+  if (!parked?.parkedError || state.ended || state.blocked || runStatus(state, busy) !== "paused") return null;
+  return failureFingerprint({ workflow, step: parked.name, error: parked.parkedError });
+}
+
 /** Call it for a run that exists. `busy` as in `runStatus`. */
 export function summarize(state: RunState, busy: boolean): RunSummary {
   const { created, ended } = state;
@@ -141,6 +149,8 @@ export function summarize(state: RunState, busy: boolean): RunSummary {
     endedAt: ended?.at ?? null,
     nextWakeAt: busy || state.blocked ? null : nextDeadline(state),
     error: shownError(state),
+    fingerprint: deadLetterFingerprint(state, created.workflow, busy),
+    origin: created.origin,
     // A run that comes to rest without a further entry has changed too.
     seq: state.lastSeq * 2 + (busy ? 0 : 1),
   };

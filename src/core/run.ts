@@ -45,10 +45,20 @@ export const RunSummary = z.object({
   endedAt: z.number().nullable(),
   /** The run's next deadline while it waits; null when there is none, or while its code executes. The sweeper looks for those that are overdue. */
   nextWakeAt: z.number().nullable(),
+  /** Why it failed, or the error of the step that waits for a person; null otherwise. */
   error: z.object({ name: z.string(), message: z.string(), code: z.string().nullable() }).nullable(),
+  /** Set for a dead letter, and only then: the mark of its failure, the same for runs that failed the same way. */
+  fingerprint: z.string().nullable(),
+  /** The run that this one repeats or undoes, and from which step on; null for a run of its own. */
+  origin: z.object({ runId: z.string(), relation: z.enum(["fork", "rollback"]), step: z.string().nullable() }).nullable(),
   seq: z.number(),
 });
 export type RunSummary = z.infer<typeof RunSummary>;
+
+/** The length of the journal that a summary tells of: what an operator who looked at it names as `expectedSeq`. */
+export function journalSeq(run: Pick<RunSummary, "seq">): number {
+  return Math.floor(run.seq / 2);
+}
 
 const runIdForm = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 

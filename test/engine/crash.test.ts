@@ -117,7 +117,7 @@ const programs: Record<string, Program> = {
     }),
     atTurn: (it) => {
       const step = it.run.engine.state.open.get("kyc");
-      if (step && it.turns > 5) it.run.engine.callback("kyc", encode("approved")).catch(() => {});
+      if (step?.status === "waiting") it.run.engine.callback("kyc", encode("approved")).catch(() => {});
     },
   }),
 };
