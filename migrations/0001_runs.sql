@@ -21,6 +21,8 @@ CREATE TABLE runs (
   -- A JSON object, for returning. The table run_attributes is for searching.
   attributes TEXT NOT NULL,
   trigger TEXT NOT NULL,
+  -- A JSON object, for returning. Null for a run that repeats or undoes no other.
+  origin TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
   ended_at INTEGER,
@@ -28,6 +30,8 @@ CREATE TABLE runs (
   error_name TEXT,
   error_message TEXT,
   error_code TEXT,
+  -- The mark of the failure. Null unless the run is a dead letter.
+  fingerprint TEXT,
   -- Lower case: id, workflow, error message and text attributes, one per line. It stays last, so that lists need not read past it.
   search_text TEXT NOT NULL,
   PRIMARY KEY (namespace, id)
@@ -41,6 +45,9 @@ CREATE INDEX runs_by_workflow ON runs (namespace, workflow, created_at);
 -- Lists by status, and the drain view. Completed runs are most of all runs and are found by creation quickly. Leaving them out
 -- spares the run that ends at once this write, and keeps the index as small as what needs attention.
 CREATE INDEX runs_by_status ON runs (namespace, status, created_at) WHERE status <> 'completed';
+
+-- Dead letters, by what failed. Holds no other run, so parking a run costs one write here and letting it go on another.
+CREATE INDEX runs_by_fingerprint ON runs (namespace, fingerprint, created_at) WHERE fingerprint IS NOT NULL;
 
 -- The sweeper: the overdue by wake time, the ones without a wake time (null) by their last change. Empties as runs end.
 CREATE INDEX runs_by_wake ON runs (next_wake_at, updated_at) WHERE status NOT IN ('completed', 'failed', 'cancelled', 'terminated');

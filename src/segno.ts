@@ -7,6 +7,7 @@ import { type RunObjectEnv, runObjectClass } from "#objects/run-object.ts";
 import { type RunHandle, type RunNamespace, runHandle } from "#objects/runs.ts";
 import { systemClock } from "#objects/system.ts";
 import { createRegistry, type Definitions, type Registry } from "#sdk/registry.ts";
+import { countDeadLetters, deadLetterGroups } from "#visibility/dead-letters.ts";
 import { projectSummaries } from "#visibility/project.ts";
 import { searchRuns } from "#visibility/search.ts";
 import { overdueRuns, staleRuns } from "#visibility/sweep.ts";
@@ -60,7 +61,12 @@ export function compose(parts: Composition): Segno {
   const api = createApi<SegnoEnv>({
     registry,
     newId: () => crypto.randomUUID(),
-    ports: (env) => ({ run: (namespace, id) => runHandle(env.RUNS, namespace, id), search: (query) => searchRuns(env.INDEX, query) }),
+    ports: (env) => ({
+      run: (namespace, id) => runHandle(env.RUNS, namespace, id),
+      search: (query) => searchRuns(env.INDEX, query),
+      deadLetterGroups: (query) => deadLetterGroups(env.INDEX, query),
+      countDeadLetters: (query) => countDeadLetters(env.INDEX, query),
+    }),
   });
   return {
     RunObject: runObjectClass(parts),

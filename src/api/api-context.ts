@@ -1,17 +1,27 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
+import type { AuditRecord } from "#core/audit.ts";
+import type { Page } from "#core/command.ts";
 import type { RunHandle } from "#objects/runs.ts";
 import type { Registry } from "#sdk/registry.ts";
+import type { DeadLetterGroups } from "#visibility/dead-letters.ts";
 import type { RunQuery } from "#visibility/query.ts";
 import type { RunPage } from "#visibility/search.ts";
 import type { ApiEnv } from "./settings.ts";
 
+/** A run from outside its object. `audit` is optional until the object answers it. */
+export type ApiRun = RunHandle & { readonly audit?: (after: number, limit: number) => Promise<Page<AuditRecord>> };
+
 /** What the API does its work with. It holds no state of its own. */
 export interface ApiPorts {
   /** The run of that name, existing or not. */
-  run(namespace: string, runId: string): RunHandle;
+  run(namespace: string, runId: string): ApiRun;
   /** One page of the index. @throws Fault `invalid_cursor` or `invalid_request`. */
   search(query: RunQuery): Promise<RunPage>;
+  /** The dead letters of the index by what failed. */
+  deadLetterGroups(query: RunQuery): Promise<DeadLetterGroups>;
+  /** How many dead letters of the index match, from the query's cursor on. @throws Fault `invalid_cursor`. */
+  countDeadLetters(query: RunQuery): Promise<number>;
 }
 
 /** What a route's handler finds in its context: the ports of this request, and the namespace that the caller's key opened. */
@@ -31,6 +41,6 @@ export interface RouteOptions {
 }
 
 /** The run that a request names, in the namespace that its key opened. */
-export function runOf(context: Context<ApiContext>, runId: string): RunHandle {
+export function runOf(context: Context<ApiContext>, runId: string): ApiRun {
   return context.var.ports.run(context.var.namespace, runId);
 }

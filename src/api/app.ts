@@ -6,15 +6,19 @@ import { Fault } from "#core/fault.ts";
 import { consoleLog } from "#objects/console-log.ts";
 import type { Log } from "#sdk/log.ts";
 import type { Api, ApiContext, ApiPorts, RouteOptions } from "./api-context.ts";
+import { addAuditRoute } from "./audit-route.ts";
 import { authenticate } from "./authentication.ts";
 import { addCallbackRoute } from "./callback-route.ts";
 import { jsonAnswer } from "./contract.ts";
+import { addDeadLetterRoutes } from "./dead-letter-routes.ts";
 import { addEventRoute } from "./event-route.ts";
+import { addLinkedRunRoutes } from "./linked-run-routes.ts";
 import { addOperatorRoutes } from "./operator-routes.ts";
 import { problemResponse } from "./problem.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { type ApiEnv, apiKeys } from "./settings.ts";
 import { addStartRoute } from "./start-route.ts";
+import { addStepOperatorRoutes } from "./step-operator-routes.ts";
 import { addWorkflowRoutes } from "./workflow-routes.ts";
 
 /** The HTTP surface, stateless: who may ask, in what words, and what is answered. What is true, the runs tell. */
@@ -55,6 +59,10 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
   addStartRoute(api, options);
   addRunRoutes(api);
   addOperatorRoutes(api);
+  addStepOperatorRoutes(api);
+  addLinkedRunRoutes(api, options);
+  addAuditRoute(api);
+  addDeadLetterRoutes(api);
   addEventRoute(api, options);
   addWorkflowRoutes(api, options);
   addCallbackRoute(api);

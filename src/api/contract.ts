@@ -6,9 +6,11 @@ import { valueForms } from "./values.ts";
 
 /** The nouns of the HTTP surface as JSON. From these schemas come the checks of what is sent, the types of what is answered, and /openapi.json. */
 
-const Time = z.iso.datetime().openapi({ description: "ISO 8601, UTC." });
+/** A point in time. */
+export const Time = z.iso.datetime().openapi({ description: "ISO 8601, UTC." });
 
-const Value = z.unknown().openapi({
+/** A recorded value as it is shown. */
+export const Value = z.unknown().openapi({
   description: "A recorded value: JSON, in which dates are ISO 8601 texts; its devalue text with `Accept-Values: devalue`.",
 });
 
@@ -33,7 +35,8 @@ const Reason = z
   })
   .openapi("Reason");
 
-const ErrorSummary = z.object({ name: z.string(), message: z.string(), code: z.string().nullable() }).openapi("ErrorSummary");
+/** An error at a glance. */
+export const ErrorSummary = z.object({ name: z.string(), message: z.string(), code: z.string().nullable() }).openapi("ErrorSummary");
 
 /** A run at a glance. */
 export const RunView = z
@@ -51,7 +54,13 @@ export const RunView = z
     updatedAt: Time,
     endedAt: Time.nullable(),
     nextWakeAt: Time.nullable(),
-    error: ErrorSummary.nullable().openapi({ description: "Null unless failed." }),
+    error: ErrorSummary.nullable().openapi({ description: "Why it failed, or the error of the step that waits for a person; null otherwise." }),
+    fingerprint: z.string().nullable().openapi({ description: "Set for a dead letter, and only then: the same for runs that failed the same way." }),
+    origin: z
+      .object({ runId: z.string(), relation: z.enum(["fork", "rollback"]), step: z.string().nullable() })
+      .nullable()
+      .openapi({ description: "The run that this one repeats or undoes, and from which step on; null for a run of its own." }),
+    seq: z.number().openapi({ description: "The length of the journal. Send it back as `expectedSeq` to act on the run only as it was shown." }),
   })
   .openapi("Run");
 
@@ -59,10 +68,13 @@ export const RunView = z
 export const RunDetailView = RunView.extend({
   input: Value,
   output: Value.openapi({ description: "Null unless completed." }),
-  error: Value.openapi({ description: "Null unless failed. In JSON an object with at least name, message and code, and the error's own properties." }),
+  error: Value.openapi({
+    description: "As for a list; of a failed run with the error's own properties. In JSON an object with at least name, message and code.",
+  }),
 }).openapi("RunDetail");
 
-const AttemptView = z
+/** One try of a step. */
+export const AttemptView = z
   .object({
     attempt: z.number(),
     startedAt: Time,
@@ -71,6 +83,37 @@ const AttemptView = z
     error: Value,
   })
   .openapi("Attempt");
+
+const Policy = z
+  .object({
+    limit: z.number(),
+    delayMs: z.number(),
+    backoff: z.enum(["constant", "linear", "exponential"]),
+    maxDelayMs: z.number(),
+    jitter: z.number(),
+    totalTimeoutMs: z.number().nullable(),
+    timeoutMs: z.number().nullable(),
+  })
+  .openapi("RetryPolicy");
+
+const Decision = z.object({
+  actor: z.string(),
+  via: z.string(),
+  decision: z.enum(["approved", "rejected"]),
+  comment: z.string().nullable(),
+  at: Time,
+  form: Value,
+});
+
+const ApprovalView = z
+  .object({
+    assignees: z.array(z.string()),
+    quorum: z.number(),
+    form: z.unknown().openapi({ description: "JSON Schema of the form; null: there is none." }),
+    escalated: z.boolean(),
+    decisions: z.array(Decision),
+  })
+  .openapi("ApprovalState");
 
 /** A step with its attempts. */
 export const StepView = z
@@ -83,13 +126,21 @@ export const StepView = z
     startedAt: Time,
     endedAt: Time.nullable(),
     wakeAt: Time.nullable(),
-    outcome: z.enum(["arrived", "timeout", "skipped", "by_hand"]).nullable().openapi({ description: "How a wait ended." }),
+    outcome: z
+      .enum(["arrived", "timeout", "approved", "rejected", "skipped", "by_hand"])
+      .nullable()
+      .openapi({ description: "How a wait ended, or that an operator ended the step." }),
     idempotencyKey: z.string(),
+    policy: Policy.nullable().openapi({ description: "Retries and time-outs; null for a step without attempts." }),
+    onFailure: z.enum(["fail", "pause", "continue", "compensate"]).openapi({ description: "What happens when its retries are exhausted." }),
+    compensates: z.boolean().openapi({ description: "It declares how to undo it." }),
+    unsafeToRepeat: z.boolean(),
     input: Value,
     output: Value,
     error: Value,
     attempts: z.array(AttemptView),
     callbackUrl: z.string().nullable().openapi({ description: "The address that an open callback waits to be called at." }),
+    approval: ApprovalView.nullable().openapi({ description: "Null for a step that is none." }),
     seq: z.number(),
   })
   .openapi("Step");
@@ -108,7 +159,8 @@ const VersionView = z.object({
 /** A workflow with its deployed versions, newest first. */
 export const WorkflowView = z.object({ name: z.string(), versions: z.array(VersionView) }).openapi("Workflow");
 
-const nextCursor = z.string().nullable().openapi({ description: "Null on the last page." });
+/** Where the next page begins. */
+export const nextCursor = z.string().nullable().openapi({ description: "Null on the last page." });
 
 /** A page of the list of runs. */
 export const RunPageView = z.object({ runs: z.array(RunView), nextCursor }).openapi("RunPage");
@@ -149,11 +201,6 @@ export const EventBody = z
   })
   .openapi("Event");
 
-/** What an operator says beside the command. */
-export const OperatorBody = z
-  .strictObject({ reason: z.string().max(limits.attributeTextLength).optional().openapi({ description: "Why; recorded with the name of the API key." }) })
-  .openapi("OperatorCommand");
-
 /** How long an answer may wait. */
 export const WaitQuery = z.strictObject({
   wait: z
@@ -189,7 +236,7 @@ const acceptValues = z
 const contentValues = z
   .enum(valueForms)
   .optional()
-  .openapi({ description: "`devalue`: the value in the body (`input`, `payload`) is a devalue text. Default: JSON." });
+  .openapi({ description: "`devalue`: the value in the body (`input`, `output`, `payload`) is a devalue text. Default: JSON." });
 
 /** The headers of a request that reads values. */
 export const ReadHeaders = z.object({ "accept-values": acceptValues });
@@ -202,6 +249,9 @@ export const EventHeaders = z.object({ "idempotency-key": idempotencyKey, "conte
 export const RunParams = z.object({ id: z.string() });
 /** As `RunParams`, for a step. */
 export const StepParams = z.object({ id: z.string(), key: z.string() });
+/** As `ReadHeaders`, for a request whose body may hold a value. */
+export const ValueHeaders = z.object({ "content-values": contentValues });
+
 /** As `RunParams`, for an event. */
 export const EventParams = z.object({ id: z.string(), name: z.string() });
 /** As `RunParams`, for a workflow. */

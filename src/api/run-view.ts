@@ -1,8 +1,9 @@
 import type { z } from "@hono/zod-openapi";
-import type { RunDetail, StepRecord } from "#core/command.ts";
+import type { ApprovalRecord, AttemptRecord, RunDetail, StepRecord } from "#core/command.ts";
 import type { Recorded } from "#core/entry.ts";
-import type { RunSummary } from "#core/run.ts";
-import type { EntryView, RunDetailView, RunView, StepView } from "./contract.ts";
+import { journalSeq, type RunSummary } from "#core/run.ts";
+import { encodeError } from "#core/value.ts";
+import type { AttemptView, EntryView, RunDetailView, RunView, StepView } from "./contract.ts";
 import { presentOptional, presentValue, type ValueForm } from "./values.ts";
 
 /** What runs, steps and entries look like from outside: times as ISO texts, values as the caller asked for them. */
@@ -17,6 +18,7 @@ export function presentRun(run: RunSummary): z.infer<typeof RunView> {
     updatedAt: isoText(updatedAt),
     endedAt: isoTime(endedAt),
     nextWakeAt: isoTime(nextWakeAt),
+    seq: journalSeq(run),
   };
 }
 
@@ -30,10 +32,19 @@ export function presentDetail(detail: RunDetail, form: ValueForm): z.infer<typeo
   };
 }
 
-/** In JSON it has all that the summary of an error has, so that it reads the same in a list and alone. */
+/** In JSON it has all that the summary of an error has, so that it reads the same in a list and alone. A run that waits for a person has but the summary. */
 function presentError({ run, error }: RunDetail, form: ValueForm): unknown {
-  if (error === null || form === "devalue") return error;
-  return Object.assign({}, run.error, presentValue(error, form));
+  if (form === "json") return error === null ? run.error : Object.assign({}, run.error, presentValue(error, form));
+  return error ?? (run.error && encodeError(errorOf(run.error)));
+}
+
+function errorOf({ name, message, code }: NonNullable<RunSummary["error"]>): Error {
+  return plainError(Object.assign(new Error(message), { name, ...(code !== null && { code }) }));
+}
+
+/** An error without a stack: where this code made it is of no interest to anybody. */
+export function plainError(error: Error): Error {
+  return Object.defineProperty(error, "stack", { value: undefined });
 }
 
 /** A step with its attempts. */
@@ -46,12 +57,26 @@ export function presentStep(step: StepRecord, form: ValueForm): z.infer<typeof S
     input: presentOptional(step.input, form),
     output: presentOptional(step.output, form),
     error: presentOptional(step.error, form),
-    attempts: step.attempts.map((attempt) => ({
-      ...attempt,
-      startedAt: isoText(attempt.startedAt),
-      endedAt: isoTime(attempt.endedAt),
-      error: presentOptional(attempt.error, form),
-    })),
+    attempts: step.attempts.map((attempt) => presentAttempt(attempt, form)),
+    approval: step.approval && presentApproval(step.approval, form),
+  };
+}
+
+/** One try of a step. */
+export function presentAttempt(attempt: AttemptRecord, form: ValueForm): z.infer<typeof AttemptView> {
+  return {
+    ...attempt,
+    startedAt: isoText(attempt.startedAt),
+    endedAt: isoTime(attempt.endedAt),
+    error: presentOptional(attempt.error, form),
+  };
+}
+
+function presentApproval(approval: ApprovalRecord, form: ValueForm): NonNullable<z.infer<typeof StepView>["approval"]> {
+  return {
+    ...approval,
+    assignees: [...approval.assignees],
+    decisions: approval.decisions.map((decision) => ({ ...decision, at: isoText(decision.at), form: presentOptional(decision.form, form) })),
   };
 }
 
@@ -69,6 +94,7 @@ function isoTime(at: number | null): string | null {
   return at === null ? null : isoText(at);
 }
 
-function isoText(at: number): string {
+/** A time as it travels. */
+export function isoText(at: number): string {
   return new Date(at).toISOString();
 }

@@ -34,6 +34,11 @@ export function acceptValue(sent: unknown, form: ValueForm, field: string): Enco
   }
 }
 
+/** As `acceptValue`; null where nothing was sent. */
+export function acceptOptional(sent: unknown, form: ValueForm, field: string): Encoded | null {
+  return sent === undefined ? null : acceptValue(sent, form, field);
+}
+
 function decodeSent(sent: unknown): unknown {
   if (sent === undefined) return undefined;
   if (typeof sent !== "string") throw new Error("With Content-Values: devalue it must be a devalue text.");

@@ -1,11 +1,11 @@
+import type { Approval } from "./asked.ts";
 import { refuseIfEnded, stepEnded } from "./decision.ts";
-import type { ApprovalSpec, Entry } from "./entry.ts";
+import type { Entry } from "./entry.ts";
 import { Fault } from "./fault.ts";
 import type { RunState } from "./run-state.ts";
-import type { StepState } from "./step-state.ts";
 import type { Encoded } from "./value.ts";
 
-/** Approvals: who decides, when it is decided, when they are asked again. */
+/** Approvals: who decides, and when it is decided. */
 
 export interface DecideCommand {
   readonly key: string;
@@ -16,11 +16,6 @@ export interface DecideCommand {
   readonly comment: string | null;
   /** The form's data; null: none. */
   readonly form: Encoded | null;
-}
-
-export interface Approval {
-  readonly step: StepState;
-  readonly spec: ApprovalSpec;
 }
 
 /** @throws Fault `step_not_found` for what is no approval. */
@@ -48,15 +43,4 @@ export function decided(state: RunState, command: DecideCommand, at: number): re
   if (decision === "rejected") entries.push(stepEnded(step, "step.completed", { at, outcome: "rejected" }));
   else if (step.decisions.length + 1 >= spec.quorum) entries.push(stepEnded(step, "step.completed", { at, outcome: "approved" }));
   return entries;
-}
-
-/** When more people are asked, epoch ms; infinity: never, or they were. */
-export function escalateAt(step: StepState): number {
-  if (step.wait?.for !== "approval" || step.endSeq !== null || step.escalated || !step.wait.escalation) return Number.POSITIVE_INFINITY;
-  return step.startedAt + step.wait.escalation.afterMs;
-}
-
-/** Who is asked: the assignees, and after the escalation those too. */
-export function askedPeople({ step, spec }: Approval): readonly string[] {
-  return step.escalated && spec.escalation ? [...spec.assignees, ...spec.escalation.assignees] : spec.assignees;
 }

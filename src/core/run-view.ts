@@ -1,3 +1,4 @@
+import { openApprovals } from "./asked.ts";
 import { faultCodes } from "./fault.ts";
 import { failureFingerprint } from "./fingerprint.ts";
 import type { Reason, RunStatus, RunSummary } from "./run.ts";
@@ -151,6 +152,7 @@ export function summarize(state: RunState, busy: boolean): RunSummary {
     error: shownError(state),
     fingerprint: deadLetterFingerprint(state, created.workflow, busy),
     origin: created.origin,
+    approvals: openApprovals(state),
     // A run that comes to rest without a further entry has changed too.
     seq: state.lastSeq * 2 + (busy ? 0 : 1),
   };

@@ -27,6 +27,23 @@ export type Reason = z.infer<typeof Reason>;
 
 const AttributeValue = z.union([z.string(), z.number(), z.boolean()]);
 
+/** An approval that waits for a decision, as the inbox shows it. Times are epoch ms. */
+export const OpenApproval = z.object({
+  key: z.string(),
+  name: z.string(),
+  /** Who is asked, those of the escalation too once it has come. */
+  assignees: z.array(z.string()),
+  /** How many must approve, and how many have. */
+  quorum: z.number(),
+  decided: z.number(),
+  since: z.number(),
+  /** When it ends by itself; null: never. */
+  until: z.number().nullable(),
+  /** When it counts as overdue: when more people are asked, or when it ends by itself. Null: never. */
+  dueAt: z.number().nullable(),
+});
+export type OpenApproval = z.infer<typeof OpenApproval>;
+
 /** What is known of a run at a glance: what the index holds and lists show. `seq` grows with every change, so the newest summary wins. */
 export const RunSummary = z.object({
   namespace: z.string(),
@@ -51,6 +68,8 @@ export const RunSummary = z.object({
   fingerprint: z.string().nullable(),
   /** The run that this one repeats or undoes, and from which step on; null for a run of its own. */
   origin: z.object({ runId: z.string(), relation: z.enum(["fork", "rollback"]), step: z.string().nullable() }).nullable(),
+  /** What waits for somebody's decision. The index keeps them apart from the run: what it answers has none. */
+  approvals: z.array(OpenApproval).default([]),
   seq: z.number(),
 });
 export type RunSummary = z.infer<typeof RunSummary>;

@@ -12,7 +12,14 @@ export function stepKey(name: string, count: number): string {
 /** @throws Fault `invalid_step` for an empty or over-long name, or one with control characters. */
 export function checkStepName(name: string): void {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  if (typeof name !== "string" || name.length === 0 || name.startsWith("~") || name.length > limits.nameLength || /[\u0000-\u001f]/.test(name)) {
+  if (
+    typeof name !== "string" ||
+    name.length === 0 ||
+    name.startsWith("~") ||
+    !name.isWellFormed() ||
+    name.length > limits.nameLength ||
+    /[\u0000-\u001f]/.test(name)
+  ) {
     throw new Fault(
       "invalid_step",
       `A step's name must be 1 to ${limits.nameLength} characters without control characters, not beginning with "~"; got ${JSON.stringify(name)}.`,

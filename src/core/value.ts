@@ -12,7 +12,7 @@ interface ErrorForm {
   cause: unknown;
   hasCause: boolean;
   errors: unknown[] | undefined;
-  properties: Record<string, unknown>;
+  properties: Record<string, unknown> | undefined;
 }
 
 const builtInErrors: Record<string, new (message: string) => Error> = { TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError };
@@ -139,7 +139,8 @@ function errorFrom(form: ErrorForm): Error {
   if (form.stack !== undefined) error.stack = form.stack;
   if (form.hasCause) Object.defineProperty(error, "cause", { value: form.cause, configurable: true, writable: true });
   // `name` may stand among the own properties of a custom class; it is set above.
-  const { name: _name, ...properties } = form.properties;
+  // An error that refers to itself is met again while its own form is still being read: then there are none yet.
+  const { name: _name, ...properties } = form.properties ?? {};
   return Object.assign(error, properties);
 }
 

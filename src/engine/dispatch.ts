@@ -124,7 +124,10 @@ export class Dispatch {
   /** The earliest resend or lease end, epoch ms; infinity when there is none. */
   nextDueAt(): number {
     let next = Number.POSITIVE_INFINITY;
-    for (const dueAt of this.#dueAt.values()) next = Math.min(next, dueAt);
+    for (const [key, dueAt] of this.#dueAt) {
+      if (this.#ledger.state.open.has(key)) next = Math.min(next, dueAt);
+      else this.#dueAt.delete(key); // Its run was cancelled or rolled back.
+    }
     return next;
   }
 

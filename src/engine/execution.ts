@@ -49,7 +49,7 @@ export class Execution implements PassHost {
     this.#ports = ports;
     this.#events = events;
     this.#attempts = new Attempts(ports.clock);
-    this.#pass = new Pass(this);
+    this.#pass = new Pass(this, ledger.loadedMoments);
   }
 
   get state(): RunState {
@@ -68,6 +68,16 @@ export class Execution implements PassHost {
 
   get replaying(): boolean {
     return this.#pass.replaying;
+  }
+
+  /** Grows with everything that the code does. */
+  get activity(): number {
+    return this.#pass.activity;
+  }
+
+  /** The code executes, and yet nothing is under way that Segno knows of: it waits for something that is no step. */
+  get idlesOutsideSteps(): boolean {
+    return this.busy && this.#attempts.size === 0;
   }
 
   run(definition: AnyWorkflow): void {
@@ -124,6 +134,7 @@ export class Execution implements PassHost {
   // What the pass asks of its host.
 
   begin(call: Call): void {
+    this.#unblock();
     const now = this.#ledger.now();
     let entries: Entry[];
     try {
@@ -153,7 +164,7 @@ export class Execution implements PassHost {
   }
 
   caughtUp(): void {
-    if (this.state.blocked) this.#ledger.commit([{ kind: "run.unblocked", at: this.#ledger.now() }]);
+    this.#unblock();
     if (this.state.rollback) return this.#beginUndoing();
     for (const step of [...this.state.open.values()]) {
       if (this.#pass.closed) return;
@@ -176,6 +187,7 @@ export class Execution implements PassHost {
   ended(outcome: PassOutcome): void {
     // A replay on the way to a rollback: how the function ended was settled long ago.
     if (this.state.rollback) return this.#pass.replaying ? undefined : this.#beginUndoing();
+    this.#unblock();
     const ended = functionEnded(this.state, outcome, this.#ledger.now());
     this.#attempts.abandon(new Fault("cancelled", "The run has ended."));
     this.#ledger.commit([ended]);
@@ -190,6 +202,11 @@ export class Execution implements PassHost {
 
   idle(): Promise<void> {
     return this.#ports.clock.idle();
+  }
+
+  /** The code has come through the whole journal: what blocked the run is gone. */
+  #unblock(): void {
+    if (this.state.blocked) this.#ledger.commit([{ kind: "run.unblocked", at: this.#ledger.now() }]);
   }
 
   /** The object that ran this attempt is gone; this one takes over. */
@@ -306,7 +323,7 @@ export class Execution implements PassHost {
     const unlessReplaying =
       (level: keyof Log): Log[keyof Log] =>
       (message, fields) => {
-        if (!this.#pass.replaying && !this.#pass.closed) log[level](message, fields);
+        if (!this.#pass.repeating && !this.#pass.closed) log[level](message, fields);
       };
     return { info: unlessReplaying("info"), warn: unlessReplaying("warn"), error: unlessReplaying("error") };
   }
@@ -318,6 +335,8 @@ function startEntries(state: RunState, call: Call, at: number): Entry[] {
   if (begin.type === "instant") return [instantEntry(call, "step.completed", { at, value: encode(begin.value(at)) })];
   const fields: StartFields = begin.fields(at);
   const started: StepStarted = { kind: "step.started", at, key, name, count, step, automation, ...fields };
+  const isPast = fields.wait === null && fields.wakeAt !== null && fields.wakeAt <= at;
+  if (isPast) return [started, stepEnded({ key, attempt: 0 }, "step.completed", { at })];
   if (fields.wait?.for !== "event") return [started];
   const buffered = bufferedFor(state, fields.wait.event, fields.wait.eventKey);
   return buffered ? [started, stepEnded({ key, attempt: 0 }, "step.completed", { at, outcome: "arrived", eventSeq: buffered.seq })] : [started];

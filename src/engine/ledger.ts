@@ -6,6 +6,8 @@ import type { EnginePorts } from "./ports.ts";
 /** The journal and what it means, changed together and only here: `commit` is the one place where a decision becomes a fact. */
 export class Ledger {
   readonly state: RunState = emptyRunState();
+  /** Moments that were in the journal when the object was loaded: an earlier execution has most likely seen them. */
+  readonly loadedMoments: number;
   readonly #ports: EnginePorts;
   /** Values that are likely to be asked for next, by entry. The journal has them all; this saves reading back what was just written. */
   readonly #values = new Map<number, Encoded>();
@@ -13,6 +15,7 @@ export class Ledger {
   constructor(ports: EnginePorts) {
     this.#ports = ports;
     for (const entry of ports.journal.load()) this.#apply(entry);
+    this.loadedMoments = this.state.moments.length;
   }
 
   /** Epoch ms, never before the last entry, even when the clock was set back or the run has moved to another host. */

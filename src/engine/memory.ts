@@ -3,7 +3,7 @@ import type { Entry, Recorded } from "#core/entry.ts";
 import { invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import type { RunSummary } from "#core/run.ts";
-import type { Encoded } from "#core/value.ts";
+import { type Encoded, utf8Bytes } from "#core/value.ts";
 import type { Log } from "#sdk/log.ts";
 import type { Registry } from "#sdk/registry.ts";
 import { type Clock, defaultSettings, type EnginePorts, type EngineSettings, type Journal, type Random } from "./ports.ts";
@@ -17,7 +17,7 @@ export class MemoryJournal implements Journal {
 
   load(): Recorded[] {
     return this.#entries.map((entry) => {
-      if (!("value" in entry) || entry.value === null || entry.value.length <= limits.eagerValueBytes) return { ...entry };
+      if (!("value" in entry) || entry.value === null || utf8Bytes(entry.value) <= limits.eagerValueBytes) return { ...entry };
       return { ...entry, value: null, valueOmitted: true } as unknown as Recorded;
     });
   }

@@ -1,4 +1,5 @@
-import { approvalOf, askedPeople, escalateAt } from "#core/approval.ts";
+import { approvalOf } from "#core/approval.ts";
+import { askedPeople, escalateAt } from "#core/asked.ts";
 import type { Entry, StepStarted } from "#core/entry.ts";
 import { invariant } from "#core/fault.ts";
 import { type DueNotice, dueNotices, nextNoticeAt } from "#core/notice.ts";

@@ -23,6 +23,9 @@ export class Pass {
   readonly #held: Call[] = [];
   /** How far the function has seen the journal's moments. */
   #cursor = 0;
+  readonly #seenMoments: number;
+  /** Calls whose result the function has not got yet. */
+  readonly #awaited = new Set<string>();
   /** Moments that were there when the pass began: up to here it replays. */
   readonly #historyEnd: number;
   #cooling = false;
@@ -34,8 +37,9 @@ export class Pass {
   #watching = false;
   #announced = false;
 
-  constructor(host: PassHost) {
+  constructor(host: PassHost, seenMoments: number) {
     this.#host = host;
+    this.#seenMoments = seenMoments;
     this.#state = host.state;
     this.#historyEnd = host.state.moments.length;
   }
@@ -51,6 +55,15 @@ export class Pass {
 
   get replaying(): boolean {
     return this.#cursor < this.#historyEnd;
+  }
+
+  /** The function does what an earlier execution did before it. */
+  get repeating(): boolean {
+    return this.#cursor < this.#seenMoments;
+  }
+
+  get activity(): number {
+    return this.#activity;
   }
 
   /** Begins the function. Its outcome goes to the host, unless the pass was closed before. */
@@ -126,6 +139,7 @@ export class Pass {
       const difference = differs(known, call);
       if (difference) return this.#block(difference);
       this.#calls.set(call.key, call);
+      this.#awaited.add(call.key);
       this.#pump();
     } else if (this.replaying || this.#isHeld) {
       this.#held.push(call);
@@ -142,6 +156,7 @@ export class Pass {
       return this.#end({ ok: false, error });
     }
     this.#calls.set(call.key, call);
+    this.#awaited.add(call.key);
     this.#host.begin(call);
     this.#pump();
   }
@@ -178,6 +193,7 @@ export class Pass {
   }
 
   #settle(call: Call, moment: Moment): void {
+    this.#awaited.delete(call.key);
     try {
       call.resolve(this.#host.resultOf(call, moment.seq));
     } catch (error) {
@@ -250,9 +266,11 @@ export class Pass {
     return true;
   }
 
+  /** A code that waits for nothing that Segno knows of is not stuck: it does something else, and will be heard of. */
   #stuck(): void {
     const expected = this.#state.moments[this.#cursor];
-    const instead = this.#held[0];
+    const [awaited] = this.#awaited;
+    const instead = this.#held[0] ?? (awaited === undefined ? undefined : this.#calls.get(awaited));
     if (!expected || !instead) return;
     const known = this.#state.steps.get(expected.key);
     this.#block(

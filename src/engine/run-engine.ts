@@ -26,6 +26,9 @@ import { Waiters } from "./waiters.ts";
 /** How often a blocked run looks whether what blocked it is gone: doubling from the first to the second, in ms. */
 const blockedPollMs = { first: 30_000, longest: 15 * 60_000 };
 
+/** After so many leases without a sign of life from code that is in no step, the run is blocked as stalled. */
+const stalledAfterWakes = 20;
+
 /** How long a run may be busy before the index shows it, in ms. A run that ends sooner costs one index write. */
 const showBusyAfterMs = 1000;
 
@@ -46,6 +49,8 @@ export class RunEngine {
   #blockedPolls = 0;
   #blockedPollAt = 0;
   #dropped = false;
+  #lastActivity = -1;
+  #silentWakes = 0;
   #cancelShowBusy: (() => void) | null = null;
 
   constructor(ports: EnginePorts) {
@@ -191,6 +196,7 @@ export class RunEngine {
     if (this.state.ended) this.#alarm.learn(null);
     else this.#alarm.set(now + this.#ports.settings.leaseMs);
     this.#doDue(now);
+    this.#watchForStall();
     this.#proceed();
     if (!this.busy && this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
     this.#turnDone();
@@ -207,7 +213,10 @@ export class RunEngine {
   repair(armedAt: number | null): void {
     if (!this.exists || this.#alarm.isKnown) return;
     this.#alarm.learn(armedAt);
-    if (!this.state.ended && (armedAt === null || armedAt < this.#ledger.now() - 60_000)) this.#arm();
+    const now = this.#ledger.now();
+    if (this.state.ended || (armedAt !== null && armedAt >= now - 60_000)) return;
+    if (this.#isCodeUnknown) this.#alarm.set(now);
+    else this.#arm();
   }
 
   /** Resolves when nothing executes here any more, or after `maxMs`. */
@@ -274,6 +283,20 @@ export class RunEngine {
     });
     this.#showWhenBusyForLong();
     this.#execution.run(definition);
+  }
+
+  /** Code that waits for ever for what is no step would keep its object for ever. */
+  #watchForStall(): void {
+    const execution = this.#execution;
+    const activity = execution?.idlesOutsideSteps ? execution.activity : -1;
+    this.#silentWakes = activity >= 0 && activity === this.#lastActivity ? this.#silentWakes + 1 : 0;
+    this.#lastActivity = activity;
+    if (this.#silentWakes < stalledAfterWakes) return;
+    this.#silentWakes = 0;
+    this.#block(
+      "stalled",
+      "The code has been waiting for something that is no step. Put what it awaits into a step, so that it can be recorded and timed out.",
+    );
   }
 
   /** The run is held, and its code is not here: what was executing when the last object went is over, though nobody runs it again yet. */
@@ -397,9 +420,15 @@ export class RunEngine {
     return Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.#notices.nextDueAt(now), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
   }
 
+  /** The object was loaded, and its code has not run since: what it has still to do, only the alarm that was set before knows. */
+  get #isCodeUnknown(): boolean {
+    const { ended, started, blocked, paused } = this.state;
+    return this.#execution === null && started && !ended && !blocked && !paused;
+  }
+
   /** While the run is busy, the alarm is there for its death only; and that of an ended run resends what nobody confirmed. Both may come early. */
   #arm(): void {
-    if (!this.exists) return;
+    if (!this.exists || this.#isCodeUnknown) return;
     const now = this.#ledger.now();
     this.#alarm.stand(this.#wakeAt(now), { now, earlyIsFine: this.busy || this.state.ended !== null });
   }

@@ -1,4 +1,4 @@
-import { askedPeople } from "#core/approval.ts";
+import { askedPeople } from "#core/asked.ts";
 import type { ApprovalRecord, AttemptRecord, Page, RunDetail, StepRecord } from "#core/command.ts";
 import type { Recorded, RunOrigin, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";

@@ -1,5 +1,6 @@
 import { type Duration, durationMs } from "#core/duration.ts";
 import { Fault, faultCodeOf } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
 import type { FailureVerdict } from "#core/retry-policy.ts";
 
 /**
@@ -69,6 +70,7 @@ function retryAfterOf(error: unknown, now: number): number | null {
   const { details } = error;
   if (typeof details !== "object" || details === null || !("retryAfter" in details)) return null;
   const { retryAfter } = details;
-  if (retryAfter instanceof Date) return Math.max(0, retryAfter.getTime() - now);
-  return typeof retryAfter === "number" ? retryAfter : null;
+  const ms = retryAfter instanceof Date ? retryAfter.getTime() - now : retryAfter;
+  // What can't be a pause is no reason to strand the step: the policy's own pause stands.
+  return typeof ms === "number" && !Number.isNaN(ms) ? Math.min(Math.max(0, ms), limits.waitMs) : null;
 }

@@ -1,5 +1,6 @@
 import type { RunSummary } from "#core/run.ts";
 import { utf8Bytes } from "#core/value.ts";
+import { approvalStatements } from "./approvals.ts";
 import { entryKind, entryValue } from "./attribute-entry.ts";
 import { changingColumns, lastingColumns, rowOf } from "./row.ts";
 
@@ -39,7 +40,7 @@ const insertNewAttributes = `
  * Copies run summaries into the index. The summary with the greatest `seq` wins, in whatever order and however often they arrive, within
  * one call or over many; so a call may be repeated whole after any failure. One D1 batch, hence one transaction: all of it is written or none.
  *
- * What a run is created with (namespace, id, workflow, trigger, createdAt) is taken from the first summary and never changed.
+ * What a run is created with (namespace, id, workflow, trigger, origin, createdAt) is taken from the first summary and never changed.
  *
  * @throws what D1 throws; D1 does not retry writes, the caller (a queue consumer) does.
  */
@@ -52,28 +53,30 @@ interface Chunk {
   readonly rows: string[];
   bytes: number;
   hasAttributes: boolean;
+  hasApprovals: boolean;
 }
 
 /** Rows travel as one JSON value each chunk, so the number of statements and bound values does not grow with the number of runs. */
 function chunkStatements(db: D1Database, chunk: Chunk): D1PreparedStatement[] {
   const sent = `[${chunk.rows.join(",")}]`;
   const sqls = chunk.hasAttributes ? [deleteOldAttributes, upsertRuns, insertNewAttributes] : [deleteOldAttributes, upsertRuns];
-  return sqls.map((sql) => db.prepare(sql).bind(sent));
+  return [...sqls, ...approvalStatements(chunk.hasApprovals)].map((sql) => db.prepare(sql).bind(sent));
 }
 
 function chunksOf(summaries: Iterable<RunSummary>): Chunk[] {
   const chunks: Chunk[] = [];
   for (const summary of summaries) {
-    const row = JSON.stringify(rowOf(summary));
+    const row = JSON.stringify({ ...rowOf(summary), approvals: summary.approvals });
     const bytes = utf8Bytes(row) + 1;
     let chunk = chunks.at(-1);
     if (!chunk || chunk.bytes + bytes > chunkBytes) {
-      chunk = { rows: [], bytes: 0, hasAttributes: false };
+      chunk = { rows: [], bytes: 0, hasAttributes: false, hasApprovals: false };
       chunks.push(chunk);
     }
     chunk.rows.push(row);
     chunk.bytes += bytes;
     chunk.hasAttributes ||= Object.keys(summary.attributes).length > 0;
+    chunk.hasApprovals ||= summary.approvals.length > 0;
   }
   return chunks;
 }

@@ -23,6 +23,12 @@ export interface RunQuery {
   /** The code of the run's reason. */
   readonly reason?: string | undefined;
   readonly version?: string | undefined;
+  /** The key of the step that the run is at or failed at; a name without count matches all of that name. */
+  readonly step?: string | undefined;
+  /** As `RunSummary.fingerprint`. */
+  readonly fingerprint?: string | undefined;
+  /** Dead letters only. */
+  readonly deadLetter?: true | undefined;
   readonly createdAfter?: number | undefined;
   readonly createdBefore?: number | undefined;
   readonly updatedAfter?: number | undefined;
@@ -46,6 +52,9 @@ export const attributeFiltersPerQuery = 10;
 
 /** Characters of a text to search for, as many as the longest text attribute has. Beyond: fault `invalid_request`. */
 const textLength = limits.attributeTextLength;
+
+/** Characters of a step's key: its name, what marks a compensation, and its count. */
+const stepLength = limits.nameLength + 10;
 
 const attributePrefix = "attr.";
 
@@ -79,6 +88,8 @@ export const RunQueryParameters = z.object({
   status: Statuses.optional(),
   reason: Text.optional(),
   version: Text.optional(),
+  step: z.string().min(1, "It must not be empty.").max(stepLength, `It has at most ${stepLength} characters.`).optional(),
+  fingerprint: Text.optional(),
   createdAfter: Time.optional(),
   createdBefore: Time.optional(),
   updatedAfter: Time.optional(),
@@ -91,6 +102,15 @@ export const RunQueryParameters = z.object({
   cursor: z.string().optional(),
 });
 
+/** As `RunQueryParameters`, for dead letters: they have one status, and none has ended. */
+export const DeadLetterParameters = RunQueryParameters.omit({ status: true, endedAfter: true, endedBefore: true });
+
+/** As `DeadLetterParameters`, for all of them at once. */
+export const DeadLetterFilter = DeadLetterParameters.omit({ sort: true, limit: true, cursor: true });
+
+/** As `DeadLetterFilter`, for the list of their groups. */
+export const DeadLetterGroupParameters = DeadLetterFilter.extend({ limit: RunQueryParameters.shape.limit });
+
 /**
  * Reads a list's query string, such as `?status=failed,waiting&attr.amount=gte:1000&attr.tier=enterprise&text=acme&sort=-createdAt&limit=20`.
  * Times are epoch ms, an ISO 8601 date (midnight UTC) or date-time with its zone. `attr.<name>` may be given several times, and all of them must hold (a range); how its values
@@ -99,25 +119,44 @@ export const RunQueryParameters = z.object({
  * @throws Fault `invalid_request` whose details name the parameter as `path`: for one that is unknown, one that is given twice, and a value
  * that can't be read.
  */
-export function parseRunQuery(params: URLSearchParams, namespace: string): RunQuery {
+export function parseRunQuery(params: Parameters, namespace: string): RunQuery {
+  return { namespace, ...parseParameters(RunQueryParameters, params) };
+}
+
+/** As `parseRunQuery`, for dead letters. `allowed`: what the list has of their parameters. */
+export function parseDeadLetterQuery(
+  params: Parameters,
+  namespace: string,
+  allowed: typeof DeadLetterParameters | typeof DeadLetterFilter | typeof DeadLetterGroupParameters,
+): RunQuery {
+  return { namespace, status: ["paused"], deadLetter: true, ...parseParameters(allowed, params) };
+}
+
+/** Names and values, such as URLSearchParams. */
+export type Parameters = Iterable<readonly [string, string]>;
+
+function parseParameters<Schema extends z.ZodObject>(
+  schema: Schema,
+  params: Parameters,
+): z.infer<Schema> & { readonly attributes?: readonly AttributeFilter[] } {
   const known = new Map<string, string>();
   const attributes: AttributeFilter[] = [];
   for (const [name, value] of params) {
     if (name.startsWith(attributePrefix)) attributes.push(parseAttributeFilter(name.slice(attributePrefix.length), value));
-    else addParameter(known, name, value);
+    else addParameter(known, Object.keys(schema.shape), name, value);
   }
   if (attributes.length > attributeFiltersPerQuery) {
     throw new Fault("invalid_request", `A query compares at most ${attributeFiltersPerQuery} attributes.`, { path: "attr" });
   }
-  const parsed = RunQueryParameters.safeParse(Object.fromEntries(known));
+  const parsed = schema.safeParse(Object.fromEntries(known));
   if (!parsed.success) throw parameterFault(parsed.error);
-  return { namespace, ...parsed.data, ...(attributes.length > 0 && { attributes }) };
+  return { ...parsed.data, ...(attributes.length > 0 && { attributes }) };
 }
 
-function addParameter(known: Map<string, string>, name: string, value: string): void {
-  if (!Object.hasOwn(RunQueryParameters.shape, name)) {
-    const names = [...Object.keys(RunQueryParameters.shape), `${attributePrefix}<name>`];
-    throw new Fault("invalid_request", `There is no parameter ${JSON.stringify(name)}; there are ${names.join(", ")}.`, { path: name, known: names });
+function addParameter(known: Map<string, string>, names: readonly string[], name: string, value: string): void {
+  if (!names.includes(name)) {
+    const all = [...names, `${attributePrefix}<name>`];
+    throw new Fault("invalid_request", `There is no parameter ${JSON.stringify(name)}; there are ${all.join(", ")}.`, { path: name, known: all });
   }
   if (known.has(name)) throw new Fault("invalid_request", `${name}: It is given more than once.`, { path: name });
   known.set(name, value);

@@ -15,6 +15,7 @@ export interface RunRow {
   readonly step: string | null;
   readonly attributes: string;
   readonly trigger: string;
+  readonly origin: string | null;
   readonly created_at: number;
   readonly updated_at: number;
   readonly ended_at: number | null;
@@ -22,6 +23,7 @@ export interface RunRow {
   readonly error_name: string | null;
   readonly error_message: string | null;
   readonly error_code: string | null;
+  readonly fingerprint: string | null;
 }
 
 /** A row as it is written: with the text that search looks into. */
@@ -30,7 +32,7 @@ export interface WrittenRow extends RunRow {
 }
 
 /** What a run keeps from its creation to its end. An upsert leaves these alone, so that their indexes are written once. */
-export const lastingColumns = ["namespace", "id", "workflow", "trigger", "created_at"] as const satisfies readonly (keyof RunRow)[];
+export const lastingColumns = ["namespace", "id", "workflow", "trigger", "origin", "created_at"] as const satisfies readonly (keyof RunRow)[];
 
 /** What every newer summary replaces. */
 export const changingColumns = [
@@ -49,6 +51,7 @@ export const changingColumns = [
   "error_name",
   "error_message",
   "error_code",
+  "fingerprint",
 ] as const satisfies readonly (keyof RunRow)[];
 
 /** What a list reads: all but `search_text`. */
@@ -73,6 +76,7 @@ export function rowOf(run: RunSummary): WrittenRow {
     step: run.step,
     attributes: JSON.stringify(run.attributes),
     trigger: run.trigger,
+    origin: run.origin && JSON.stringify(run.origin),
     created_at: run.createdAt,
     updated_at: run.updatedAt,
     ended_at: run.endedAt,
@@ -80,6 +84,7 @@ export function rowOf(run: RunSummary): WrittenRow {
     error_name: run.error?.name ?? null,
     error_message: run.error?.message ?? null,
     error_code: run.error?.code ?? null,
+    fingerprint: run.fingerprint,
     search_text: searchTextOf(run),
   };
 }
@@ -102,6 +107,8 @@ export function summaryOf(row: RunRow): RunSummary {
     endedAt: row.ended_at,
     nextWakeAt: row.next_wake_at,
     error: row.error_name === null ? null : { name: row.error_name, message: row.error_message, code: row.error_code },
+    fingerprint: row.fingerprint,
+    origin: row.origin === null ? null : JSON.parse(row.origin),
   });
 }
 
