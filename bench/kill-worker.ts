@@ -56,9 +56,8 @@ const mixed = workflow({
     await step.sleep("rest", "20ms");
     await dispatched("j", 9);
     await inline("k", 10);
-    await Promise.race([inline("l", 11), step.sleep("slow", "10s")]);
-    await inline("m", 12);
-    await inline("last", 13);
+    await Promise.race([inline("l", 11), step.sleep("slow", "1h")]);
+    await inline("last", 12);
     return go.ok ? go.payload : null;
   },
 });

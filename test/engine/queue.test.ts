@@ -118,6 +118,22 @@ test("an executor that renews keeps its attempt, even when the object was evicte
   expect(world.output).toBe("well");
 });
 
+test("an executor that renews does not keep a run whose process died from reviving its other branches", async () => {
+  const send = automation({ name: "send", dispatch: "queue", run: () => "sent" });
+  const attempts: number[] = [];
+  const inline = ({ attempt }: { attempt: number }) => (attempts.push(attempt), attempt === 1 ? new Promise(() => {}) : "well");
+  const world = World.begin(flow(({ step }) => Promise.all([step.run(send, undefined), step.do("inline", inline)])), { automations: [send] });
+  world.consumes = false;
+  for (let i = 0; i < 5; i++) await world.turn();
+  world.run.engine.claim(first);
+  world.evict();
+  for (let i = 0; i < 20; i++) {
+    world.run.engine.renew(first);
+    await world.pass(5000);
+  }
+  expect(attempts).toEqual([1, 2]);
+});
+
 test("an executor whose run was evicted right after the claim has a whole lease to be heard", async () => {
   const { world } = queued();
   await world.rest();

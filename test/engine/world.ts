@@ -58,6 +58,8 @@ export class World {
   readonly logs: string[] = [];
   /** The messages of the queue, in order; a test may take some out, or put some in twice. */
   readonly queue: StepMessage[] = [];
+  /** True: in its next turn the process dies before anything of it is durable. */
+  diesInTurn = false;
   /** False: nobody consumes the queue. */
   consumes = true;
   /** False: the index never says that it has a summary. */
@@ -185,6 +187,8 @@ export class World {
     const fired = this.run.fireAlarm();
     await this.clock.idle();
     await this.clock.idle();
+    if (this.diesInTurn) this.run.crash();
+    this.diesInTurn = false;
     this.run.endTurn();
     if (this.confirms) for (const summary of this.run.published.slice(this.#indexedUpTo)) this.run.engine.indexed(summary.seq);
     this.#indexedUpTo = this.run.published.length;
@@ -213,9 +217,9 @@ export class World {
     return !engine.busy && !engine.state.blocked && open.length > 0 && open.every((step) => ["waiting", "paused", "parked"].includes(step.status) && step.wakeAt === null && (step.status !== "waiting" || step.wait !== null));
   }
 
-  /** Turns until nothing more happens by itself. The clock stands still. */
-  async rest(): Promise<void> {
-    for (let quiet = 0; quiet < (this.run.engine.busy ? 250 : 3); ) quiet = (await this.turn()) ? 0 : quiet + 1;
+  /** Turns until nothing more happens by itself; code that seems to be busy is given `patience` turns. The clock stands still. */
+  async rest(patience = 250): Promise<void> {
+    for (let quiet = 0; quiet < (this.run.engine.busy ? patience : 3); ) quiet = (await this.turn()) ? 0 : quiet + 1;
   }
 
   /** Lets time pass, stopping at every alarm and timer on the way. */

@@ -1,0 +1,38 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+/**
+ * Two projects. `node`: pure layers, in plain Node, fast. `workers`: everything else, in workerd with real Durable Objects, alarms, Queues and D1.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "node", include: ["test/core/**/*.test.ts", "test/engine/**/*.test.ts"], environment: "node" } },
+      {
+        plugins: [
+          cloudflareTest(async () => ({
+            main: "./test/worker.ts",
+            wrangler: { configPath: "./test/zz-wrangler.toml" },
+            miniflare: {
+              bindings: {
+                TEST_MIGRATIONS: await readD1Migrations("migrations"),
+                MOCK_MIGRATIONS: await readD1Migrations("examples/mock-saas/migrations"),
+              },
+            },
+          })),
+        ],
+        test: {
+          name: "workers",
+          include: [
+            "test/api/**/*.test.ts",
+            "test/laws/**/*.test.ts",
+            "test/objects/**/*.test.ts",
+            "test/stories/**/*.test.ts",
+            "test/visibility/**/*.test.ts",
+          ],
+          testTimeout: 20_000,
+        },
+      },
+    ],
+  },
+});
