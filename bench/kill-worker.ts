@@ -64,7 +64,21 @@ const mixed = workflow({
 
 const app = segno({ workflows: [mixed], automations: [remote], settings: { leaseMs: 1_000, resendMs: 1_000 } });
 
-export class RunObject extends app.RunObject {}
+/** A run object whose queue repeats itself, as a real one may and the local one never does. */
+export class RunObject extends app.RunObject {
+  constructor(context: DurableObjectState, env: Env) {
+    super(context, { ...env, STEPS: repeating(env.STEPS) });
+  }
+}
+
+/** Every third message is sent twice. */
+function repeating(queue: Queue): Queue {
+  const sendBatch: Queue["sendBatch"] = (messages, options) => {
+    const once = [...messages];
+    return queue.sendBatch([...once, ...once.filter(() => Math.random() < 1 / 3)], options);
+  };
+  return { sendBatch } as Queue;
+}
 
 const worker = {
   ...app.worker,

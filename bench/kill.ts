@@ -24,6 +24,8 @@ const underWayAtATime = 60;
 const stepsPerRun = 20;
 /** After the last kill, for all runs to end and the index to show it, in ms. */
 const settleMs = 60_000;
+/** For the load and the kills, in ms. A run that hangs must not hang the test. */
+const loadMs = 60_000 + kills * 8_000 + runsAtLeast * 500;
 
 interface TestRun {
   readonly id: string;
@@ -39,6 +41,8 @@ const killedAt: number[] = [];
 const restartMs: number[] = [];
 const counts = { repeatedRequests: 0, fewestUnderWay: Number.POSITIVE_INFINITY };
 let isStarting = true;
+/** Nothing is asked for any more, acknowledged or not. */
+let isOver = false;
 let restarted = Promise.withResolvers<void>();
 
 const directory = mkdtempSync(join(tmpdir(), "segno-kill-"));
@@ -54,13 +58,14 @@ const client = createClient(local.url);
 let findings: Finding[];
 try {
   const starting = keepStarting(client, sink);
-  await allUnderWay();
+  await until(() => underWay() >= underWayAtATime - 5);
   progress("all under way");
   await killAgainAndAgain(local);
-  await untilStarted();
+  await until(() => runs.size >= runsAtLeast);
   isStarting = false;
   progress("no more starts");
-  await starting;
+  await Promise.race([starting, pause(settleMs)]);
+  isOver = true;
   const indexed = await untilAllEnded(client);
   progress("all ended");
   findings = await examineAll(client, sink, indexed);
@@ -72,7 +77,8 @@ try {
   rmSync(directory, { recursive: true, force: true });
 }
 report(findings);
-process.exitCode = findings.length > 0 ? 1 : 0;
+// A caller that still waits for an acknowledgement is left behind.
+process.exit(findings.length > 0 || killedAt.length < kills ? 1 : 0);
 
 // The load.
 
@@ -113,7 +119,7 @@ async function liveOn(client: Client, sink: Sink, run: TestRun, started: () => v
 }
 
 async function untilAcked(ask: () => Promise<{ readonly status: number; readonly body: unknown }>): Promise<void> {
-  for (;;) {
+  while (!isOver) {
     const answer = await ask().catch(() => null);
     if (answer && answer.status < 300) return;
     // Refused for what was asked: no repeat would change that.
@@ -128,12 +134,8 @@ function noteEffect(effect: Effect): void {
   if (run && effect.step === "last") run.isNearEnd = true;
 }
 
-async function allUnderWay(): Promise<void> {
-  while (underWay() < underWayAtATime - 5) await pause(10);
-}
-
-async function untilStarted(): Promise<void> {
-  while (runs.size < runsAtLeast) await pause(20);
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo() && performance.now() < loadMs) await pause(10);
 }
 
 // The kills.
@@ -142,7 +144,7 @@ async function killAgainAndAgain(local: LocalWorker): Promise<void> {
   for (let kill = 0; kill < kills; kill++) {
     // Some come while the last one is still being recovered from.
     await pause(random() < 0.25 ? random() * 200 : 1_000 + random() * 3_000);
-    while (underWay() < 50) await pause(5);
+    await until(() => underWay() >= 50);
     const pid = local.pid();
     if (pid === null) throw new Error("workerd is not running.");
     counts.fewestUnderWay = Math.min(counts.fewestUnderWay, underWay());
@@ -168,8 +170,8 @@ async function untilAllEnded(client: Client): Promise<Indexed> {
   for (;;) {
     const { body } = await client.get("/index");
     const indexed = new Map((body as { id: string; status: string }[]).map(({ id, status }) => [id, status]));
-    const isOver = [...runs.keys()].every((id) => indexed.get(id) === "completed");
-    if (isOver || performance.now() > deadline) return indexed;
+    const isAllEnded = [...runs.keys()].every((id) => indexed.get(id) === "completed");
+    if (isAllEnded || performance.now() > deadline) return indexed;
     await pause(200);
   }
 }
@@ -186,7 +188,7 @@ async function examineAll(client: Client, sink: Sink, indexed: Indexed): Promise
 
 async function examine(client: Client, run: TestRun, seen: { readonly effects: readonly Effect[]; readonly indexStatus: string | null }): Promise<Finding[]> {
   const answer = await client.get(`/v1/runs/${run.id}`);
-  const status = answer.status === 200 ? (answer.body as { status: string }).status : null;
+  const status = answer.status === 404 ? null : ((answer.body as { status: string | number }).status ?? answer.status).toString();
   const journal = status === null ? [] : await journalOf(client, run.id);
   return findingsOf({ ...seen, runId: run.id, status, journal, isStartAcked: run.isStartAcked, ackedEventId: run.isEventAcked ? run.eventId : null });
 }

@@ -26,7 +26,10 @@ test("a run that is busy for more than a second is shown as running", async () =
 });
 
 test("a delayed run is shown as queued at once", async () => {
-  const world = World.begin(flow(() => 1), { delayMs: 60_000 });
+  const world = World.begin(
+    flow(() => 1),
+    { delayMs: 60_000 },
+  );
   await world.rest();
   expect(world.run.published.map((summary) => [summary.status, summary.nextWakeAt])).toEqual([["queued", world.clock.now() + 60_000]]);
 });
@@ -112,9 +115,8 @@ test("an alarm that the platform lost is set again at the first touch", async ()
 });
 
 test("the index's confirmation, when it is the first to reach a run whose process died, leaves the alarm that revives it", async () => {
-  let world: World;
   const definition = flow(({ step }) => step.do("long", ({ attempt }) => (attempt === 1 ? new Promise(() => {}) : "well")));
-  world = World.begin(definition);
+  const world = World.begin(definition);
   await world.pass(2000);
   expect(world.run.published.at(-1)?.status).toBe("running");
   world.evict();
