@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   test: {
+    reporters: ["default", "./.ci/summary-reporter.mjs"],
     projects: [
       { test: { name: "node", include: ["test/core/**/*.test.ts", "test/engine/**/*.test.ts"], environment: "node" } },
       {

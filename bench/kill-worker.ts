@@ -56,16 +56,29 @@ const mixed = workflow({
     await step.sleep("rest", "20ms");
     await dispatched("j", 9);
     await inline("k", 10);
-    await Promise.race([inline("l", 11), step.sleep("slow", "10s")]);
-    await inline("m", 12);
-    await inline("last", 13);
+    await Promise.race([inline("l", 11), step.sleep("slow", "1h")]);
+    await inline("last", 12);
     return go.ok ? go.payload : null;
   },
 });
 
 const app = segno({ workflows: [mixed], automations: [remote], settings: { leaseMs: 1_000, resendMs: 1_000 } });
 
-export class RunObject extends app.RunObject {}
+/** A run object whose queue repeats itself, as a real one may and the local one never does. */
+export class RunObject extends app.RunObject {
+  constructor(context: DurableObjectState, env: Env) {
+    super(context, { ...env, STEPS: repeating(env.STEPS) });
+  }
+}
+
+/** Every third message is sent twice. */
+function repeating(queue: Queue): Queue {
+  const sendBatch: Queue["sendBatch"] = (messages, options) => {
+    const once = [...messages];
+    return queue.sendBatch([...once, ...once.filter(() => Math.random() < 1 / 3)], options);
+  };
+  return { sendBatch } as Queue;
+}
 
 const worker = {
   ...app.worker,

@@ -16,7 +16,17 @@ const { values: options } = parseArgs({
 });
 
 const directory = mkdtempSync(join(tmpdir(), "segno-bench-"));
-const local = await startLocal({ worker: "worker.ts", directory, objects: { RUNS: "RunObject", COUNTED: "CountedRun", BARE: "BareObject" } });
+const lastLines: string[] = [];
+const local = await startLocal({
+  worker: "worker.ts",
+  directory,
+  objects: { RUNS: "RunObject", COUNTED: "CountedRun", BARE: "BareObject" },
+  line: (text) => {
+    lastLines.push(text);
+    lastLines.splice(0, lastLines.length - 20);
+  },
+  restarted: () => console.error("workerd crashed and was started again; what was measured is void. It said:", ...lastLines),
+});
 const client = createClient(local.url);
 try {
   const report = await bench(client, local);

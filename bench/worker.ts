@@ -1,10 +1,7 @@
-import { createApi } from "#api/app.ts";
 import type { StartCommand } from "#core/command.ts";
 import { encode } from "#core/value.ts";
 import { type RunNamespace, runHandle } from "#objects/runs.ts";
-import { createRegistry } from "#sdk/registry.ts";
 import { workflow } from "#sdk/workflow.ts";
-import { searchRuns } from "#visibility/search.ts";
 import { type SegnoEnv, segno } from "../src/segno.ts";
 import { BareObject } from "./bare-object.ts";
 import { countingDatabase, countingStorage, type WriteCounts } from "./counting.ts";
@@ -60,13 +57,7 @@ interface Env extends SegnoEnv {
   readonly BARE: DurableObjectNamespace<BareObject>;
 }
 
-const definitions = { workflows: [sequential, turns, fanOut, event] };
-const app = segno(definitions);
-const api = createApi<Env>({
-  registry: createRegistry(definitions),
-  newId: () => crypto.randomUUID(),
-  ports: (env) => ({ run: (namespace, id) => runHandle(env.RUNS, namespace, id), search: (query) => searchRuns(env.INDEX, query) }),
-});
+const app = segno({ workflows: [sequential, turns, fanOut, event] });
 
 export { BareObject };
 export class RunObject extends app.RunObject {}
@@ -93,15 +84,15 @@ const countedNamespace = "counted";
 const indexed = { batches: 0, messages: 0, rows: 0 };
 
 const worker = {
-  fetch: (request: Request, env: Env, context: ExecutionContext): Promise<Response> | Response => {
+  fetch: (request: Request<unknown, IncomingRequestCfProperties>, env: Env, context: ExecutionContext): Promise<Response> | Response => {
     const url = new URL(request.url);
     const [, area, what] = url.pathname.split("/");
     if (area === "bare") return bare(what ?? "", url.searchParams, env);
     if (area === "counted") return counted(what ?? "", url.searchParams, env);
     if (area === "indexed") return Response.json(indexed);
-    return api.fetch(request, env, context);
+    return app.worker.fetch(request, env, context);
   },
-  queue: async (batch: MessageBatch<unknown>, env: Env): Promise<void> => {
+  queue: async (batch: MessageBatch<unknown>, env: Env, context: ExecutionContext): Promise<void> => {
     if (batch.queue.endsWith("-summaries")) {
       indexed.batches++;
       indexed.messages += batch.messages.length;
@@ -110,7 +101,7 @@ const worker = {
     const database = countingDatabase(env.INDEX, (rows) => {
       indexed.rows += rows;
     });
-    await app.worker.queue(batch, { ...env, RUNS: runs, INDEX: database });
+    await app.worker.queue(batch, { ...env, RUNS: runs, INDEX: database }, context);
   },
 };
 export default worker;

@@ -70,9 +70,9 @@ test("what a start asks for reaches the run", async () => {
     attributes: { amount: 5, vip: true },
     delayMs: 3 * 24 * 60 * 60 * 1000,
     trigger: "api",
-    origin: "https://segno.test",
+    publicUrl: "https://segno.test",
   });
-  expect(second).toMatchObject({ version: null, input: encode(undefined), delayMs: 1500, origin: "https://public.example" });
+  expect(second).toMatchObject({ version: null, input: encode(undefined), delayMs: 1500, publicUrl: "https://public.example" });
 });
 
 test("no body at all is a start without input", async () => {

@@ -9,7 +9,18 @@ const operator = { actor: "ann", reason: "wrong customer" };
 describe("start", () => {
   test("again with the same id and input answers as the first time, also after the end", async () => {
     const world = World.begin(flow(() => 1));
-    const again = () => world.run.engine.start({ namespace: "default", runId: "r1", workflow: "p", version: null, input: "[null]", attributes: {}, delayMs: 0, trigger: "api", publicUrl: "http://segno.test" });
+    const again = () =>
+      world.run.engine.start({
+        namespace: "default",
+        runId: "r1",
+        workflow: "p",
+        version: null,
+        input: "[null]",
+        attributes: {},
+        delayMs: 0,
+        trigger: "api",
+        publicUrl: "http://segno.test",
+      });
     expect(again().created).toBe(false);
     await world.finish();
     expect(again()).toMatchObject({ created: false, run: { status: "completed" } });
@@ -36,7 +47,10 @@ describe("start", () => {
   });
 
   test("derives attributes from the input; those of the command win; a broken derivation is refused", async () => {
-    const world = World.begin(flow(() => 1, { attributes: () => ({ tier: "smb", at: new Date(5), none: undefined }) }), { attributes: { tier: "big" } });
+    const world = World.begin(
+      flow(() => 1, { attributes: () => ({ tier: "smb", at: new Date(5), none: undefined }) }),
+      { attributes: { tier: "big" } },
+    );
     expect(world.run.engine.summary.attributes).toEqual({ tier: "big", at: 5 });
     const broken = flow(() => 1, {
       attributes: () => {
@@ -47,7 +61,10 @@ describe("start", () => {
   });
 
   test("with a delay leaves the run queued until then, evicted or not; its time-out counts from there", async () => {
-    const world = World.begin(flow(({ step }) => step.waitForEvent("never"), { timeout: "1h" }), { delayMs: 7_200_000 });
+    const world = World.begin(
+      flow(({ step }) => step.waitForEvent("never"), { timeout: "1h" }),
+      { delayMs: 7_200_000 },
+    );
     const began = world.clock.now();
     await world.rest();
     expect(world.run.engine.summary).toMatchObject({ status: "queued", reason: { code: "delayed", until: began + 7_200_000 } });
@@ -64,7 +81,10 @@ describe("start", () => {
     const world = new World({ workflows: [flow(async ({ input, run }) => [input, run], { input: z.object({ n: z.number().default(3) }) as never })] });
     world.start("p", {});
     await world.finish();
-    expect(world.output).toEqual([{ n: 3 }, { id: "r1", namespace: "default", workflow: "p", version: "1", createdAt: new Date(world.run.engine.summary.createdAt) }]);
+    expect(world.output).toEqual([
+      { n: 3 },
+      { id: "r1", namespace: "default", workflow: "p", version: "1", createdAt: new Date(world.run.engine.summary.createdAt) },
+    ]);
   });
 });
 
@@ -122,7 +142,9 @@ describe("cancel", () => {
 
   test("aborts the attempt under way", async () => {
     const codes: unknown[] = [];
-    const world = World.begin(flow(({ step }) => step.do("s", ({ signal }) => new Promise(() => signal.addEventListener("abort", () => codes.push(signal.reason.code))))));
+    const world = World.begin(
+      flow(({ step }) => step.do("s", ({ signal }) => new Promise(() => signal.addEventListener("abort", () => codes.push(signal.reason.code))))),
+    );
     await world.rest();
     world.run.engine.cancel(operator);
     await world.finish();
@@ -166,7 +188,10 @@ describe("cancel", () => {
 
   test("of a run that has not begun ends it at once", async () => {
     let called = false;
-    const world = World.begin(flow(() => (called = true)), { delayMs: 60_000 });
+    const world = World.begin(
+      flow(() => (called = true)),
+      { delayMs: 60_000 },
+    );
     await world.rest();
     expect(world.run.engine.cancel(operator).status).toBe("cancelled");
     await world.pass(120_000);
@@ -214,7 +239,10 @@ describe("terminate", () => {
   });
 
   test.each(["queued", "blocked", "cancelling"])("ends a run that is %s", async (state) => {
-    const world = World.begin(flow(({ step }) => step.sleep("nap", "1h").catch(() => step.sleep("settle", "1h"))), { delayMs: state === "queued" ? 60_000 : 0 });
+    const world = World.begin(
+      flow(({ step }) => step.sleep("nap", "1h").catch(() => step.sleep("settle", "1h"))),
+      { delayMs: state === "queued" ? 60_000 : 0 },
+    );
     await world.rest();
     if (state === "blocked") world.deploy({ workflows: [] });
     if (state === "blocked") await world.pass(3_600_000);

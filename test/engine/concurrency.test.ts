@@ -18,7 +18,8 @@ const programs: Record<string, { readonly run: (step: Step) => Promise<unknown>;
     output: ["quick", "slow"],
   },
   "Promise.any passes over failures": {
-    run: (step) => Promise.any([step.do("broken", { retries: { limit: 0 } }, () => Promise.reject(new Error("no"))), step.sleep("nap", "1m").then(() => "nap")]),
+    run: (step) =>
+      Promise.any([step.do("broken", { retries: { limit: 0 } }, () => Promise.reject(new Error("no"))), step.sleep("nap", "1m").then(() => "nap")]),
     output: "nap",
   },
   "Promise.any that nobody wins rejects with every error": {
@@ -31,7 +32,10 @@ const programs: Record<string, { readonly run: (step: Step) => Promise<unknown>;
   },
   "Promise.allSettled tells success from failure": {
     run: async (step) => {
-      const results = await Promise.allSettled([step.do("good", () => 1), step.do("bad", { retries: { limit: 0 } }, () => Promise.reject(new TypeError("no")))]);
+      const results = await Promise.allSettled([
+        step.do("good", () => 1),
+        step.do("bad", { retries: { limit: 0 } }, () => Promise.reject(new TypeError("no"))),
+      ]);
       return results.map((it) => (it.status === "fulfilled" ? it.value : it.reason.name));
     },
     output: [1, "TypeError"],
@@ -104,7 +108,10 @@ const programs: Record<string, { readonly run: (step: Step) => Promise<unknown>;
   "a value that a branch waits for may come from another branch": {
     run: async (step) => {
       const { promise, resolve } = Promise.withResolvers<string>();
-      const giver = step.sleep("nap", "1m").then(() => step.do("give", () => "given")).then(resolve);
+      const giver = step
+        .sleep("nap", "1m")
+        .then(() => step.do("give", () => "given"))
+        .then(resolve);
       return (await Promise.all([promise.then((it) => step.do("take", () => `${it}, taken`)), giver]))[0];
     },
     output: "given, taken",

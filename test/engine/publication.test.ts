@@ -26,7 +26,10 @@ test("a run that is busy for more than a second is shown as running", async () =
 });
 
 test("a delayed run is shown as queued at once", async () => {
-  const world = World.begin(flow(() => 1), { delayMs: 60_000 });
+  const world = World.begin(
+    flow(() => 1),
+    { delayMs: 60_000 },
+  );
   await world.rest();
   expect(world.run.published.map((summary) => [summary.status, summary.nextWakeAt])).toEqual([["queued", world.clock.now() + 60_000]]);
 });
@@ -103,6 +106,42 @@ test("an alarm that the platform lost is set again at the first touch", async ()
   const world = World.begin(flow(({ step }) => step.sleep("nap", "1h")));
   await world.rest();
   world.evict();
+  world.run.endTurn();
   world.run.engine.repair(null);
-  expect(world.run.alarmAt).toBe(world.clock.now() + 3_600_000);
+  expect(world.run.alarmAt).not.toBe(null);
+  const began = world.clock.now();
+  await world.finish();
+  expect(world.clock.now()).toBe(began + 3_600_000);
+});
+
+test("the index's confirmation, when it is the first to reach a run whose process died, leaves the alarm that revives it", async () => {
+  const definition = flow(({ step }) => step.do("long", ({ attempt }) => (attempt === 1 ? new Promise(() => {}) : "well")));
+  const world = World.begin(definition);
+  await world.pass(2000);
+  expect(world.run.published.at(-1)?.status).toBe("running");
+  world.evict();
+  world.run.engine.indexed(world.run.published.at(-1)?.seq ?? 0);
+  expect(world.run.alarmAt).not.toBe(null);
+  await world.finish();
+  expect(world.output).toBe("well");
+});
+
+test("the same when another branch sleeps for days: what the code had still to do is not put off until then", async () => {
+  const world = World.begin(
+    flow(async ({ step }) => {
+      const nap = step.sleep("nap", "9d");
+      await step.do("a", () => "a");
+      const at = await step.do("b", async () => world.clock.now());
+      await nap;
+      return at;
+    }),
+  );
+  const began = world.clock.now();
+  // All until the end of `a` is durable; then the process dies.
+  await Promise.resolve();
+  while (world.run.engine.state.steps.get("a")?.status !== "completed") await null;
+  world.evict();
+  world.run.engine.indexed(1);
+  await world.finish();
+  expect((world.output as number) - began).toBeLessThan(60_000);
 });

@@ -6,8 +6,17 @@ import { flow, World } from "./world.ts";
 /** A run of one queued step, and nobody who consumes the queue: a test takes the messages itself. */
 function queued(options: { limit?: number } = {}) {
   const calls: number[] = [];
-  const send = automation({ name: "send", dispatch: "queue", retries: { limit: options.limit ?? 3, jitter: 0 }, timeout: "1h", run: ({ attempt }) => (calls.push(attempt), "sent") });
-  const world = World.begin(flow(({ step }) => step.run(send, undefined)), { automations: [send] });
+  const send = automation({
+    name: "send",
+    dispatch: "queue",
+    retries: { limit: options.limit ?? 3, jitter: 0 },
+    timeout: "1h",
+    run: ({ attempt }) => (calls.push(attempt), "sent"),
+  });
+  const world = World.begin(
+    flow(({ step }) => step.run(send, undefined)),
+    { automations: [send] },
+  );
   world.consumes = false;
   return { world, calls };
 }
@@ -68,7 +77,12 @@ test("an attempt is granted to one executor only", async () => {
   const { world } = queued();
   await world.rest();
   const { engine } = world.run;
-  expect(engine.claim(first)).toMatchObject({ granted: true, automation: "send", idempotencyKey: "default/r1/send", deadlineAt: world.clock.now() + 14 * 60_000 });
+  expect(engine.claim(first)).toMatchObject({
+    granted: true,
+    automation: "send",
+    idempotencyKey: "default/r1/send",
+    deadlineAt: world.clock.now() + 14 * 60_000,
+  });
   expect(engine.claim(first)).toEqual({ granted: false, why: "taken" });
   expect(engine.claim(second)).toEqual({ granted: false, why: "other_attempt" });
   expect(engine.claim({ key: "none", attempt: 1 })).toEqual({ granted: false, why: "not_open" });
@@ -116,6 +130,25 @@ test("an executor that renews keeps its attempt, even when the object was evicte
   expect(world.run.engine.settle(first, well())).toBe("recorded");
   await world.finish();
   expect(world.output).toBe("well");
+});
+
+test("an executor that renews does not keep a run whose process died from reviving its other branches", async () => {
+  const send = automation({ name: "send", dispatch: "queue", run: () => "sent" });
+  const attempts: number[] = [];
+  const inline = ({ attempt }: { attempt: number }) => (attempts.push(attempt), attempt === 1 ? new Promise(() => {}) : "well");
+  const world = World.begin(
+    flow(({ step }) => Promise.all([step.run(send, undefined), step.do("inline", inline)])),
+    { automations: [send] },
+  );
+  world.consumes = false;
+  for (let i = 0; i < 5; i++) await world.turn();
+  world.run.engine.claim(first);
+  world.evict();
+  for (let i = 0; i < 20; i++) {
+    world.run.engine.renew(first);
+    await world.pass(5000);
+  }
+  expect(attempts).toEqual([1, 2]);
 });
 
 test("an executor whose run was evicted right after the claim has a whole lease to be heard", async () => {
@@ -168,7 +201,10 @@ test("lost executors do not count against the policy, and ten in a row block the
 
 test("many steps sent in one turn go out together and all come back", async () => {
   const send = automation({ name: "send", dispatch: "queue", run: ({ idempotencyKey }) => idempotencyKey });
-  const world = World.begin(flow(async ({ step }) => (await Promise.all(Array.from({ length: 50 }, () => step.run(send, undefined)))).length), { automations: [send] });
+  const world = World.begin(
+    flow(async ({ step }) => (await Promise.all(Array.from({ length: 50 }, () => step.run(send, undefined)))).length),
+    { automations: [send] },
+  );
   await world.finish();
   expect(world.output).toBe(50);
   expect(new Set(world.run.messages.map((message) => message.key)).size).toBe(50);
@@ -177,7 +213,10 @@ test("many steps sent in one turn go out together and all come back", async () =
 describe("a queued step that lost a race", () => {
   test("is closed with the run, and its executor hears that nobody waits", async () => {
     const send = automation({ name: "send", dispatch: "queue", run: () => "sent" });
-    const world = World.begin(flow(({ step }) => Promise.race([step.run(send, undefined), step.sleep("nap", "1s")])), { automations: [send] });
+    const world = World.begin(
+      flow(({ step }) => Promise.race([step.run(send, undefined), step.sleep("nap", "1s")])),
+      { automations: [send] },
+    );
     world.consumes = false;
     await world.rest();
     world.run.engine.claim(first);

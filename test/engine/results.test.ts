@@ -1,13 +1,20 @@
 import { expect, test } from "vitest";
-import { NonRetryableError } from "#sdk/errors.ts";
-import { automation } from "#sdk/automation.ts";
 import { z } from "zod";
+import { automation } from "#sdk/automation.ts";
+import { NonRetryableError } from "#sdk/errors.ts";
 import { flow, World } from "./world.ts";
 
 const once = { retries: { limit: 0 } };
 
 test("what a step returns comes back as it was: Date, Map, Set, BigInt, bytes, undefined", async () => {
-  const given = () => ({ date: new Date(7), map: new Map([["a", new Set([1n])]]), bytes: new Uint8Array([1, 2]), nothing: undefined, nan: Number.NaN, zero: -0 });
+  const given = () => ({
+    date: new Date(7),
+    map: new Map([["a", new Set([1n])]]),
+    bytes: new Uint8Array([1, 2]),
+    nothing: undefined,
+    nan: Number.NaN,
+    zero: -0,
+  });
   const seen: unknown[] = [];
   const world = World.begin(
     flow(async ({ step }) => {
@@ -64,11 +71,23 @@ class PaymentError extends Error {
 
 test.each([
   ["a built-in class", () => new RangeError("far"), { class: "RangeError", name: "RangeError", message: "far" }],
-  ["an own class", () => new PaymentError("no money"), { class: "Error", name: "PaymentError", message: "no money", code: "card_declined", status: 402, cause: "TypeError: inner" }],
-  ["an aggregate", () => new AggregateError([new URIError("u")], "all"), { class: "AggregateError", name: "AggregateError", message: "all", errors: ["URIError: u"] }],
+  [
+    "an own class",
+    () => new PaymentError("no money"),
+    { class: "Error", name: "PaymentError", message: "no money", code: "card_declined", status: 402, cause: "TypeError: inner" },
+  ],
+  [
+    "an aggregate",
+    () => new AggregateError([new URIError("u")], "all"),
+    { class: "AggregateError", name: "AggregateError", message: "all", errors: ["URIError: u"] },
+  ],
   ["a thrown text", () => "just text", { class: "Error", name: "Error", message: "just text" }],
   ["a thrown object", () => ({ reason: 7 }), { class: "Error", name: "Error", message: 'Thrown: {"reason":7}' }],
-  ["an error with a property that can't be recorded", () => Object.assign(new TypeError("t"), { code: "E1", socket: () => 1 }), { class: "TypeError", name: "TypeError", message: "t", code: "E1" }],
+  [
+    "an error with a property that can't be recorded",
+    () => Object.assign(new TypeError("t"), { code: "E1", socket: () => 1 }),
+    { class: "TypeError", name: "TypeError", message: "t", code: "E1" },
+  ],
 ])("%s thrown by a step is caught alike, live and after replay", async (_title, make, expected) => {
   const seen: unknown[] = [];
   const world = World.begin(
@@ -159,7 +178,12 @@ test("an input that can't be recorded, or does not fit, fails the step before it
 test("an uncaught error fails the run; its code is the reason", async () => {
   const world = World.begin(flow(({ step }) => step.do("broken", () => Promise.reject(new NonRetryableError("closed")))));
   await world.finish();
-  expect(world.run.engine.summary).toMatchObject({ status: "failed", reason: { code: "non_retryable", step: "broken" }, step: "broken", error: { name: "NonRetryableError", message: "closed", code: "non_retryable" } });
+  expect(world.run.engine.summary).toMatchObject({
+    status: "failed",
+    reason: { code: "non_retryable", step: "broken" },
+    step: "broken",
+    error: { name: "NonRetryableError", message: "closed", code: "non_retryable" },
+  });
 });
 
 test("an attempt gets an idempotency key that is the same for all its attempts, over crashes and loops' own", async () => {
@@ -169,7 +193,7 @@ test("an attempt gets an idempotency key that is the same for all its attempts, 
     for (let i = 0; i < 2; i++) {
       await step.do("pay", { retries: { jitter: 0 } }, ({ idempotencyKey, attempt }) =>
         world.effect("pay", idempotencyKey, () => {
-          (keys[`pay ${i}`] ??= new Set()).add(idempotencyKey);
+          keys[`pay ${i}`] = (keys[`pay ${i}`] ?? new Set()).add(idempotencyKey);
           if (attempt < 3) throw new Error("again");
         }),
       );

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Fault } from "#core/fault.ts";
+import { automation } from "#sdk/automation.ts";
 import { NonRetryableError, RetryAfterError } from "#sdk/errors.ts";
 import type { DoOptions } from "#sdk/step.ts";
-import { automation } from "#sdk/automation.ts";
 import { flow, World } from "./world.ts";
 
 /** Starts a run of one step that does `action`, and keeps when each attempt was made, in ms after the start. */
@@ -47,14 +47,22 @@ test("a step that recovers goes on with its result", async () => {
 test("while it waits for its next attempt the run says so, and when", async () => {
   const { world } = oneStep({ retries: { delay: "1h", maxDelay: "1h", jitter: 0 } }, fail);
   await world.rest();
-  expect(world.run.engine.summary).toMatchObject({ status: "waiting", reason: { code: "retry", step: "s", until: world.clock.now() + 3_600_000 }, nextWakeAt: world.clock.now() + 3_600_000 });
+  expect(world.run.engine.summary).toMatchObject({
+    status: "waiting",
+    reason: { code: "retry", step: "s", until: world.clock.now() + 3_600_000 },
+    nextWakeAt: world.clock.now() + 3_600_000,
+  });
 });
 
 describe("no further attempt is made", () => {
   test.each<[string, DoOptions<unknown>, () => unknown]>([
     ["after NonRetryableError", {}, () => Promise.reject(new NonRetryableError("closed"))],
     ["after an error of that name from elsewhere", {}, () => Promise.reject(Object.assign(new Error("x"), { name: "NonRetryableError" }))],
-    ["when retryIf says no", { retryIf: (error) => (error as { status?: number }).status !== 400 }, () => Promise.reject(Object.assign(new Error("x"), { status: 400 }))],
+    [
+      "when retryIf says no",
+      { retryIf: (error) => (error as { status?: number }).status !== 400 },
+      () => Promise.reject(Object.assign(new Error("x"), { status: 400 })),
+    ],
     ["with a limit of 0", { retries: { limit: 0 } }, fail],
     ["when the pause would go past the total time-out", { retries: { delay: "10s", totalTimeout: "5s" } }, fail],
   ])("%s", async (_title, options, action) => {
@@ -77,7 +85,14 @@ test("retryIf is asked with the error itself and the attempt; when it throws, th
     () => Promise.reject(new TypeError("t")),
   );
   await world.finish();
-  expect([asked, attemptsAt]).toEqual([[[true, 1], [true, 2], [true, 3]], [0, 1000, 3000]]);
+  expect([asked, attemptsAt]).toEqual([
+    [
+      [true, 1],
+      [true, 2],
+      [true, 3],
+    ],
+    [0, 1000, 3000],
+  ]);
 });
 
 describe("Retry-After", () => {
@@ -94,7 +109,9 @@ describe("Retry-After", () => {
   });
 
   test("by a date replaces the pause", async () => {
-    const { world, attemptsAt } = oneStep({}, (attempt) => (attempt === 1 ? Promise.reject(new RetryAfterError("busy", new Date(world.clock.now() + 5000))) : "well"));
+    const { world, attemptsAt } = oneStep({}, (attempt) =>
+      attempt === 1 ? Promise.reject(new RetryAfterError("busy", new Date(world.clock.now() + 5000))) : "well",
+    );
     await world.finish();
     expect(attemptsAt).toEqual([0, 5000]);
   });
@@ -105,7 +122,9 @@ describe("Retry-After", () => {
     ["endless", Number.POSITIVE_INFINITY],
     ["negative", -5000],
   ])("that is %s does not strand the run", async (_title, retryAfter) => {
-    const { world } = oneStep({ retries: plain }, (attempt) => (attempt === 1 ? Promise.reject(Object.assign(new Error("busy"), { code: "retry_after", details: { retryAfter } })) : "well"));
+    const { world } = oneStep({ retries: plain }, (attempt) =>
+      attempt === 1 ? Promise.reject(Object.assign(new Error("busy"), { code: "retry_after", details: { retryAfter } })) : "well",
+    );
     await world.finish({ maxTurns: 200 });
     expect(world.output).toBe("well");
   });
@@ -119,7 +138,10 @@ describe("Retry-After", () => {
 
 test("an attempt past its time-out fails with the code timeout, its signal aborts, and the policy decides", async () => {
   const aborted: unknown[] = [];
-  const { world, attemptsAt } = oneStep({ timeout: "30s", retries: { limit: 1, delay: "10s", jitter: 0 } }, (_attempt, signal) => new Promise(() => signal.addEventListener("abort", () => aborted.push(signal.reason.code))));
+  const { world, attemptsAt } = oneStep(
+    { timeout: "30s", retries: { limit: 1, delay: "10s", jitter: 0 } },
+    (_attempt, signal) => new Promise(() => signal.addEventListener("abort", () => aborted.push(signal.reason.code))),
+  );
   await world.finish();
   expect(attemptsAt).toEqual([0, 40_000]);
   expect(aborted).toEqual(["timeout", "timeout"]);
@@ -137,7 +159,9 @@ test("a result that comes after its attempt timed out is dropped", async () => {
 });
 
 test("the total time-out cuts the last attempt off", async () => {
-  const { world, attemptsAt } = oneStep({ retries: { totalTimeout: "10s", delay: "4s", backoff: "constant", jitter: 0, limit: 9 } }, (attempt) => (attempt < 3 ? fail() : new Promise(() => {})));
+  const { world, attemptsAt } = oneStep({ retries: { totalTimeout: "10s", delay: "4s", backoff: "constant", jitter: 0, limit: 9 } }, (attempt) =>
+    attempt < 3 ? fail() : new Promise(() => {}),
+  );
   await world.finish();
   expect(attemptsAt).toEqual([0, 4000, 8000]);
   expect(world.run.engine.summary).toMatchObject({ status: "failed", error: { code: "timeout" }, endedAt: world.run.engine.summary.createdAt + 10_000 });
@@ -221,11 +245,21 @@ test("an automation brings its own policy, which a call may override", async () 
   const times: number[] = [];
   let world: World;
   const shaky = automation({ name: "shaky", retries: { limit: 1, delay: "1s", jitter: 0 }, run: () => (times.push(world.clock.now() - began), fail()) });
-  world = new World({ workflows: [flow(async ({ step }) => [await step.run(shaky, undefined).catch(() => 1), await step.run(shaky, undefined, { name: "other", retries: { limit: 0 } }).catch(() => 2)])] });
+  world = new World({
+    workflows: [
+      flow(async ({ step }) => [
+        await step.run(shaky, undefined).catch(() => 1),
+        await step.run(shaky, undefined, { name: "other", retries: { limit: 0 } }).catch(() => 2),
+      ]),
+    ],
+  });
   const began = world.clock.now();
   world.start("p");
   await world.finish();
-  expect([world.output, times]).toEqual([[1, 2], [0, 1000, 1000]]);
+  expect([world.output, times]).toEqual([
+    [1, 2],
+    [0, 1000, 1000],
+  ]);
   expect([...world.run.engine.state.steps.keys()]).toEqual(["shaky", "other"]);
 });
 
@@ -242,7 +276,17 @@ test("a run past its own time-out fails as run_timeout, whatever it waits for, e
 
 test("a run that times out aborts the attempt under way", async () => {
   const aborted: string[] = [];
-  const world = World.begin(flow(({ step }) => step.do("long", { timeout: "1d" }, ({ signal }) => new Promise(() => signal.addEventListener("abort", () => aborted.push(new Fault(signal.reason.code).code)))), { timeout: "2h" }));
+  const world = World.begin(
+    flow(
+      ({ step }) =>
+        step.do(
+          "long",
+          { timeout: "1d" },
+          ({ signal }) => new Promise(() => signal.addEventListener("abort", () => aborted.push(new Fault(signal.reason.code).code))),
+        ),
+      { timeout: "2h" },
+    ),
+  );
   await world.finish();
   expect([world.status, aborted]).toEqual(["failed", ["cancelled"]]);
 });

@@ -60,7 +60,12 @@ describe("sleep", () => {
     const world = World.begin(
       flow(async ({ step }) => {
         const code = (error: { code?: string }) => error.code;
-        return [await step.sleep("a", "367d").catch(code), await step.sleepUntil("b", new Date(Number.NaN)).catch(code), await step.sleepUntil("c", Number.POSITIVE_INFINITY).catch(code), await step.sleep("d", -1).catch(code)];
+        return [
+          await step.sleep("a", "367d").catch(code),
+          await step.sleepUntil("b", new Date(Number.NaN)).catch(code),
+          await step.sleepUntil("c", Number.POSITIVE_INFINITY).catch(code),
+          await step.sleep("d", -1).catch(code),
+        ];
       }),
     );
     await world.finish();
@@ -114,7 +119,14 @@ describe("an event", () => {
     const world = World.begin(
       flow(({ step }) => {
         const options = (key?: string) => ({ event: "paid", ...(key ? { key } : {}) });
-        return Promise.all([step.waitForEvent("of b", options("b")), step.waitForEvent("of a", options("a")), step.waitForEvent("any", options()), step.waitForEvent("any too", options())].map((it) => it.then((event) => event.ok && event.payload)));
+        return Promise.all(
+          [
+            step.waitForEvent("of b", options("b")),
+            step.waitForEvent("of a", options("a")),
+            step.waitForEvent("any", options()),
+            step.waitForEvent("any too", options()),
+          ].map((it) => it.then((event) => event.ok && event.payload)),
+        );
       }),
     );
     await world.rest();
@@ -144,7 +156,9 @@ describe("an event", () => {
   });
 
   test("sent twice under one id counts once, whether it is buffered, taken, or the run has ended", async () => {
-    const world = World.begin(flow(async ({ step }) => [await step.waitForEvent("paid"), await step.waitForEvent("paid", { timeout: "1d" })].map((it) => it.ok)));
+    const world = World.begin(
+      flow(async ({ step }) => [await step.waitForEvent("paid"), await step.waitForEvent("paid", { timeout: "1d" })].map((it) => it.ok)),
+    );
     await world.rest();
     expect(await world.sendEvent("paid", 1, { id: "x" })).toEqual({ duplicate: false, step: "paid" });
     expect(await world.sendEvent("paid", 1, { id: "x" })).toEqual({ duplicate: true, step: null });
@@ -203,7 +217,9 @@ describe("an event", () => {
   });
 
   test("buffered with a payload that does not fit ends the wait as invalid, and says why", async () => {
-    const world = World.begin(flow(async ({ step }) => (await step.sleep("nap", "1h"), step.waitForEvent("paid", { schema: z.object({ amount: z.number() }) }))));
+    const world = World.begin(
+      flow(async ({ step }) => (await step.sleep("nap", "1h"), step.waitForEvent("paid", { schema: z.object({ amount: z.number() }) }))),
+    );
     await world.rest();
     await world.sendEvent("paid", {});
     await world.finish();
@@ -238,7 +254,8 @@ describe("an event", () => {
 });
 
 describe("a callback", () => {
-  const kyc = (options: { timeout?: "3d"; schema?: z.ZodType<string> } = {}, urls: string[] = []) => flow(async ({ step }) => step.callback("kyc", { ...options, retries: { jitter: 0 } }, ({ url }) => void urls.push(url)));
+  const kyc = (options: { timeout?: "3d"; schema?: z.ZodType<string> } = {}, urls: string[] = []) =>
+    flow(async ({ step }) => step.callback("kyc", { ...options, retries: { jitter: 0 } }, ({ url }) => void urls.push(url)));
 
   test("hands out a URL, waits, and ends with what was sent to it", async () => {
     const urls: string[] = [];
@@ -275,7 +292,9 @@ describe("a callback", () => {
 
   test("that comes before its request has answered ends the step all the same, and the request is aborted", async () => {
     const aborted: unknown[] = [];
-    const world = World.begin(flow(({ step }) => step.callback("kyc", {}, ({ signal }) => new Promise(() => signal.addEventListener("abort", () => aborted.push(signal.reason.code))))));
+    const world = World.begin(
+      flow(({ step }) => step.callback("kyc", {}, ({ signal }) => new Promise(() => signal.addEventListener("abort", () => aborted.push(signal.reason.code))))),
+    );
     await world.rest();
     await world.run.engine.callback("kyc", encode("early"));
     await world.finish();
@@ -290,7 +309,9 @@ describe("a callback", () => {
   });
 
   test("whose time is over while its request is being retried ends as timed out", async () => {
-    const world = World.begin(flow(({ step }) => step.callback("kyc", { timeout: "10s", retries: { delay: "1m", jitter: 0 } }, () => Promise.reject(new Error("down")))));
+    const world = World.begin(
+      flow(({ step }) => step.callback("kyc", { timeout: "10s", retries: { delay: "1m", jitter: 0 } }, () => Promise.reject(new Error("down")))),
+    );
     await world.finish();
     expect(world.output).toEqual({ ok: false, reason: "timeout" });
   });

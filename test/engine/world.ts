@@ -58,6 +58,8 @@ export class World {
   readonly logs: string[] = [];
   /** The messages of the queue, in order; a test may take some out, or put some in twice. */
   readonly queue: StepMessage[] = [];
+  /** True: in its next turn the process dies before anything of it is durable. */
+  diesInTurn = false;
   /** False: nobody consumes the queue. */
   consumes = true;
   /** False: the index never says that it has a summary. */
@@ -185,6 +187,8 @@ export class World {
     const fired = this.run.fireAlarm();
     await this.clock.idle();
     await this.clock.idle();
+    if (this.diesInTurn) this.run.crash();
+    this.diesInTurn = false;
     this.run.endTurn();
     if (this.confirms) for (const summary of this.run.published.slice(this.#indexedUpTo)) this.run.engine.indexed(summary.seq);
     this.#indexedUpTo = this.run.published.length;
@@ -200,6 +204,7 @@ export class World {
     if (engine.exists && !engine.state.ended && !Number.isFinite(alarmAt ?? Number.NaN) && !this.#needsNoAlarm()) {
       throw new Error(`The run is ${this.status} and its alarm is ${alarmAt}: nothing will ever wake it.`);
     }
+    if (alarmAt !== null && !(alarmAt > 0)) throw new Error(`The platform refuses an alarm at ${alarmAt}.`);
     if (!firedForNothing) return;
     const now = this.clock.now();
     this.#idleAlarms = { at: now, count: this.#idleAlarms.at === now ? this.#idleAlarms.count + 1 : 1 };
@@ -210,12 +215,17 @@ export class World {
   #needsNoAlarm(): boolean {
     const { engine } = this.run;
     const open = [...engine.state.open.values()];
-    return !engine.busy && !engine.state.blocked && open.length > 0 && open.every((step) => ["waiting", "paused", "parked"].includes(step.status) && step.wakeAt === null && (step.status !== "waiting" || step.wait !== null));
+    return (
+      !engine.busy &&
+      !engine.state.blocked &&
+      open.length > 0 &&
+      open.every((step) => ["waiting", "paused", "parked"].includes(step.status) && step.wakeAt === null && (step.status !== "waiting" || step.wait !== null))
+    );
   }
 
-  /** Turns until nothing more happens by itself. The clock stands still. */
-  async rest(): Promise<void> {
-    for (let quiet = 0; quiet < (this.run.engine.busy ? 250 : 3); ) quiet = (await this.turn()) ? 0 : quiet + 1;
+  /** Turns until nothing more happens by itself; code that seems to be busy is given `patience` turns. The clock stands still. */
+  async rest(patience = 250): Promise<void> {
+    for (let quiet = 0; quiet < (this.run.engine.busy ? patience : 3); ) quiet = (await this.turn()) ? 0 : quiet + 1;
   }
 
   /** Lets time pass, stopping at every alarm and timer on the way. */
@@ -235,7 +245,8 @@ export class World {
 
   /** Runs until the run has ended, moving the clock to the next deadline whenever all is quiet. */
   async finish(options: { readonly maxTurns?: number; readonly onTurn?: () => void } = {}): Promise<void> {
-    for (let quiet = 0; this.turns < (options.maxTurns ?? 5000); ) {
+    const lastTurn = this.turns + (options.maxTurns ?? 5000);
+    for (let quiet = 0; this.turns < lastTurn; ) {
       const busy = await this.turn();
       options.onTurn?.();
       if (this.run.engine.state.ended) return;
@@ -280,7 +291,12 @@ export class World {
 export async function replay(finished: World, definitions: Definitions): Promise<World> {
   const world = new World(definitions);
   world.clock.set(finished.clock.now());
-  world.run.journal.append(finished.run.journal.page(0, 100_000).filter((entry) => entry.kind !== "run.ended").map(({ seq: _seq, ...entry }) => entry as Entry));
+  world.run.journal.append(
+    finished.run.journal
+      .page(0, 100_000)
+      .filter((entry) => entry.kind !== "run.ended")
+      .map(({ seq: _seq, ...entry }) => entry as Entry),
+  );
   world.run.endTurn();
   world.run.engine.wake();
   await world.finish();

@@ -4,7 +4,7 @@ import { beforeAll, beforeEach, expect, test } from "vitest";
 import { z } from "zod";
 import { saas } from "#examples/saas.ts";
 import { deploy } from "../world.ts";
-import { advance, api, callsTo, crash, effectsOf, eventually, mock, passTime, run, seconds, setUpWorld, start, steps, until } from "./story.ts";
+import { advance, api, callsTo, crash, days, effectsOf, eventually, mock, passTime, run, seconds, setUpWorld, start, steps, until } from "./story.ts";
 
 /** Runs whose object is killed. A killed run goes on when its alarm comes; by then its lease of 15 s is over. */
 
@@ -19,7 +19,7 @@ const beginnings = new Map<string, number>();
 
 beforeAll(async () => {
   await setUpWorld();
-  deploy(signup, dispatchedSignup, createCustomer, rounds, settlement);
+  deploy(signup, dispatchedSignup, createCustomer, rounds, twoPaces, settlement);
 });
 beforeEach(async () => {
   halts.clear();
@@ -247,6 +247,53 @@ test("R26: one run, killed before its first step and after each of its twenty, m
     await passTime(afterLease);
   }
   await expectTwentyRounds(id, { calls: keysOf(id), begun: 22 });
+});
+
+/** The index confirms a summary that it got before the crash: the first that the new object hears of. */
+async function indexConfirms(id: string): Promise<void> {
+  await env.RUNS.getByName(`default:${id}`).indexed(1);
+}
+
+test("R26: a run killed between two steps goes on although the index, confirming late, is the first to touch it", async () => {
+  const id = "confirmed-late";
+  halts.add(`${id}: after 7`);
+  await start("rounds", null, { id });
+  await eventually(async () => halted.size === 1, "the run to stand between two steps");
+  await crash();
+  await indexConfirms(id);
+  await advance(afterLease);
+  await expectTwentyRounds(id, { calls: keysOf(id), begun: 2 });
+});
+
+/** One branch acts on an event at once, the other sleeps for a day. */
+const twoPaces = workflow({
+  name: "two-paces",
+  async run({ step, run }) {
+    began(run.id);
+    const quick = async () => {
+      await step.waitForEvent("go");
+      await haltAt(`${run.id}: event taken`);
+      return step.do("quick", ({ idempotencyKey, signal }) => callService(idempotencyKey, signal));
+    };
+    const [effect] = await Promise.all([quick(), step.sleep("slow", "1d")]);
+    return effect;
+  },
+});
+
+test("R26: a branch killed after its event goes on after the crash, not when the sleep of another branch ends", async () => {
+  const id = "two-paces";
+  halts.add(`${id}: event taken`);
+  await start("two-paces", null, { id });
+  await until(id, "waiting");
+  await api("POST", `/v1/runs/${id}/events/go`, { payload: null });
+  await eventually(async () => halted.size === 1, "the event to be taken");
+  await crash();
+  await indexConfirms(id);
+  await advance(afterLease);
+  await eventually(async () => service.calls.includes(`default/${id}/quick`), "the quick branch to act");
+  await advance(days(1));
+  expect((await until(id, "completed", "failed")).output).toBe(service.effects.get(`default/${id}/quick`));
+  expect(service.calls.filter((key) => key === `default/${id}/quick`)).toHaveLength(1);
 });
 
 /** Two systems, then a person's word. */

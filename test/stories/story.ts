@@ -10,6 +10,7 @@ import {
 import { env, exports } from "cloudflare:workers";
 import { expect } from "vitest";
 import { clock } from "../world.ts";
+import "../pool-workaround.ts";
 
 /** What stories are told with: Segno's HTTP API, the mock SaaS, and a clock that moves when told to. */
 
