@@ -2,15 +2,30 @@ import type { AttributeInput } from "#core/attributes.ts";
 import type { Duration } from "#core/duration.ts";
 import { encode } from "#core/value.ts";
 import type { AnyWorkflow, InputOf, OutputOf, Workflow } from "#sdk/workflow.ts";
+import { type DeadLettersClient, deadLettersClient } from "./dead-letters.ts";
 import { filterQuery, type RunFilter } from "./run-filter.ts";
 import { outputOf, type RunHandle, runHandle, type StartedRun, waitQuery } from "./run-handle.ts";
 import { type Run, readDetail, readPage, readRun } from "./run-view.ts";
 import { type Call, type ClientOptions, createTransport, type Transport } from "./transport.ts";
 
 /** The door of `segno/client`: Segno over HTTP, typed by the workflow definitions, which it imports as types only. */
-export type { AttributeCondition, RunFilter } from "./run-filter.ts";
+export type { BulkOptions, BulkResult, DeadLettersClient } from "./dead-letters.ts";
+export type { ForkOptions, ForkPlan, OperatorOptions, RetryOptions, RollbackOptions } from "./operator.ts";
+export type { AttributeCondition, DeadLetterFilter, DeadLetterListFilter, RunFilter } from "./run-filter.ts";
 export type { EventOptions, RunHandle, StartedRun } from "./run-handle.ts";
-export type { Attempt, JournalEntry, Reason, Run, RunDetail, Step } from "./run-view.ts";
+export type {
+  ApprovalState,
+  Attempt,
+  AuditRecord,
+  DeadLetter,
+  DeadLetterGroup,
+  ErrorSummary,
+  JournalEntry,
+  Reason,
+  Run,
+  RunDetail,
+  Step,
+} from "./run-view.ts";
 // biome-ignore lint/performance/noBarrelFile: this is the package's door
 export { SegnoError, type SegnoErrorCode } from "./segno-error.ts";
 export type { ClientOptions, Fetch } from "./transport.ts";
@@ -59,6 +74,8 @@ export interface SegnoClient {
     /** All that match, read page by page. */
     iterate(filter?: RunFilter): AsyncGenerator<Run, void, undefined>;
   };
+  /** Runs that wait for a person because a step failed. */
+  readonly deadLetters: DeadLettersClient;
 }
 
 /**
@@ -79,6 +96,7 @@ export function createClient(options: ClientOptions): SegnoClient {
     workflow: <W extends AnyWorkflow>(workflow: W | string) =>
       workflowClient<InputOf<W>, OutputOf<W>>(transport, typeof workflow === "string" ? workflow : workflow.name),
     run: (id) => runHandle(transport, id),
+    deadLetters: deadLettersClient(transport),
     runs: {
       list,
       iterate: async function* (filter = {}) {

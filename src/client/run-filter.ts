@@ -14,6 +14,10 @@ export interface RunFilter {
   /** The code of the run's reason. */
   readonly reason?: string;
   readonly version?: string;
+  /** The key of the step that the run is at or failed at; a name without count matches all of that name. */
+  readonly step?: string;
+  /** The mark of a dead letter's failure. */
+  readonly fingerprint?: string;
   readonly createdAfter?: Time;
   readonly createdBefore?: Time;
   readonly updatedAfter?: Time;
@@ -31,6 +35,12 @@ export interface RunFilter {
   readonly cursor?: string;
 }
 
+/** Which dead letters. As for runs; those have one status, and none has ended. */
+export type DeadLetterFilter = Omit<RunFilter, "status" | "endedAfter" | "endedBefore" | "sort" | "limit" | "cursor">;
+
+/** As `DeadLetterFilter`, for a list of them. */
+export type DeadLetterListFilter = Omit<RunFilter, "status" | "endedAfter" | "endedBefore">;
+
 /** The filter as the query string of `GET /v1/runs`. */
 export function filterQuery(filter: RunFilter): URLSearchParams {
   const { attributes, ...others } = filter;
@@ -42,6 +52,12 @@ export function filterQuery(filter: RunFilter): URLSearchParams {
     for (const [operator, value] of comparisonsOf(condition)) query.append(`attr.${name}`, `${operator}:${operandOf(value)}`);
   }
   return query;
+}
+
+/** The filter as a bulk request has it: the same words, several of one name as a list. */
+export function filterRecord(filter: DeadLetterFilter): Record<string, string[]> {
+  const query = filterQuery(filter);
+  return Object.fromEntries([...new Set(query.keys())].map((name) => [name, query.getAll(name)]));
 }
 
 function comparisonsOf(condition: AttributeCondition): [string, AttributeInput][] {

@@ -1,7 +1,20 @@
 import type { Duration } from "#core/duration.ts";
 import type { RunStatus } from "#core/run.ts";
 import { encode } from "#core/value.ts";
-import { type JournalEntry, type Run, type RunDetail, readDetail, readEntry, readPage, readRun, readStep, type Step } from "./run-view.ts";
+import { type ForkOptions, type ForkPlan, type OperatorOptions, operate, operateWith, type RetryOptions, type RollbackOptions, valueCall } from "./operator.ts";
+import {
+  type AuditRecord,
+  type JournalEntry,
+  type Run,
+  type RunDetail,
+  readAuditRecord,
+  readDetail,
+  readEntry,
+  readPage,
+  readRun,
+  readStep,
+  type Step,
+} from "./run-view.ts";
 import { SegnoError } from "./segno-error.ts";
 import { type Call, pause, type Transport } from "./transport.ts";
 
@@ -40,12 +53,32 @@ export interface RunHandle<Output = unknown> {
   journal(): AsyncGenerator<JournalEntry, void, undefined>;
   /** `step`: the key of the step that took the event; null when it is kept for a wait to come. A repeat with the same id changes nothing. */
   sendEvent(name: string, payload?: unknown, options?: EventOptions): Promise<{ readonly duplicate: boolean; readonly step: string | null }>;
-  /** Asks the run to stop; it may clean up. A repeat changes nothing. @throws SegnoError `run_ended`. */
-  cancel(reason?: string): Promise<Run>;
-  /** Tries again what waits for a person. @throws SegnoError `not_paused` when nothing does, `run_ended`. */
-  resume(reason?: string): Promise<Run>;
+  /** All that people did to the run, read page by page. */
+  audit(): AsyncGenerator<AuditRecord, void, undefined>;
+  /** Holds the run: what is under way finishes, nothing begins, timers stand still. A repeat changes nothing. @throws SegnoError `run_ended`. */
+  pause(options?: OperatorOptions): Promise<Run>;
+  /** Lets a held run go on, and tries again what waits for a person. @throws SegnoError `not_paused` when nothing is held or waits, `run_ended`. */
+  resume(options?: OperatorOptions): Promise<Run>;
+  /** Asks the run to stop; it may clean up, and with `compensate` its steps are undone then. A repeat changes nothing. @throws SegnoError `run_ended`, `rollback_under_way`. */
+  cancel(options?: OperatorOptions & { readonly compensate?: boolean }): Promise<Run>;
   /** Ends the run at once. A repeat changes nothing. @throws SegnoError `run_ended`. */
-  terminate(reason?: string): Promise<Run>;
+  terminate(options?: OperatorOptions): Promise<Run>;
+  /** Tries a step again that is parked or waits for its next attempt. @throws SegnoError `step_not_found`, `step_state`, `run_ended`. */
+  retry(step: string, options?: RetryOptions): Promise<Run>;
+  /** Ends an open step with an output given by hand; a wait, with its payload. @throws SegnoError as `retry`. */
+  complete(step: string, options?: OperatorOptions & { readonly output?: unknown }): Promise<Run>;
+  /** Ends an open step without an output. @throws SegnoError as `retry`. */
+  skip(step: string, options?: OperatorOptions): Promise<Run>;
+  /** Ends an open step with an error that the workflow sees. @throws SegnoError as `retry`. */
+  fail(step: string, error: { readonly message: string; readonly code?: string }, options?: OperatorOptions): Promise<Run>;
+  /** The steps that a rollback would undo, in that order. @throws SegnoError `step_not_found`. */
+  rollbackPlan(from?: string): Promise<readonly string[]>;
+  /** Undoes what the run did. A run that has ended stays as it is, and the run that undoes it is answered. @throws SegnoError `nothing_to_undo`, `rollback_under_way`, `step_not_found`. */
+  rollback(options?: RollbackOptions): Promise<Run>;
+  /** What a fork from a step would keep and repeat. @throws SegnoError `step_not_found`, `step_state`. */
+  forkPlan(from: string): Promise<ForkPlan>;
+  /** Begins anew from a step, in a new run; one call makes one run. @throws SegnoError `unsafe_repeat`, `step_not_found`, `step_state`, `run_exists`, `version_not_found`. */
+  fork(options: ForkOptions): Promise<StartedRun<Output>>;
 }
 
 /** A run that was just started, or that the same start had started before. */
@@ -63,10 +96,6 @@ export function runHandle<Output>(transport: Transport, id: string): RunHandle<O
     const { body } = await transport({ method: "GET", path, query: waitQuery(options.wait), signal: options.signal });
     return readDetail<Output>(body);
   };
-  const operate = async (how: "cancel" | "resume" | "terminate", reason: string | undefined): Promise<Run> => {
-    const { body } = await transport({ method: "POST", path: `${path}/${how}`, body: { reason } });
-    return readRun(body);
-  };
   return {
     id,
     get,
@@ -83,9 +112,40 @@ export function runHandle<Output>(transport: Transport, id: string): RunHandle<O
     journal: () => pages(transport, `${path}/journal`, (json) => readPage(json, "entries", readEntry)),
     sendEvent: async (name, payload, options) =>
       readEventAnswer((await transport(eventCall(`${path}/events/${encodeURIComponent(name)}`, payload, options))).body),
-    cancel: (reason) => operate("cancel", reason),
-    resume: (reason) => operate("resume", reason),
-    terminate: (reason) => operate("terminate", reason),
+    audit: () => pages(transport, `${path}/audit`, (json) => readPage(json, "audit", readAuditRecord)),
+    ...operations<Output>(transport, path),
+  };
+}
+
+type Operations<Output> = Pick<
+  RunHandle<Output>,
+  "pause" | "resume" | "cancel" | "terminate" | "retry" | "complete" | "skip" | "fail" | "rollbackPlan" | "rollback" | "forkPlan" | "fork"
+>;
+
+/** What operators do to the run at a path. */
+function operations<Output>(transport: Transport, path: string): Operations<Output> {
+  const stepPath = (step: string, how: string): string => `${path}/steps/${encodeURIComponent(step)}/${how}`;
+  return {
+    pause: (options = {}) => operate(transport, `${path}/pause`, options),
+    resume: (options = {}) => operate(transport, `${path}/resume`, options),
+    cancel: (options = {}) => operate(transport, `${path}/cancel`, options),
+    terminate: (options = {}) => operate(transport, `${path}/terminate`, options),
+    retry: (step, options = {}) => operateWith(transport, stepPath(step, "retry"), "input", options),
+    complete: (step, options = {}) => operateWith(transport, stepPath(step, "complete"), "output", options),
+    skip: (step, options = {}) => operate(transport, stepPath(step, "skip"), options),
+    fail: (step, { message, code }, options = {}) => operate(transport, stepPath(step, "fail"), { ...options, message, code }),
+    rollbackPlan: async (from) => {
+      const { body } = await transport({ method: "POST", path: `${path}/rollback`, body: { from, dryRun: true } });
+      return (body as { readonly undo: readonly string[] }).undo;
+    },
+    rollback: (options = {}) => operate(transport, `${path}/rollback`, options),
+    forkPlan: async (from) => (await transport({ method: "POST", path: `${path}/fork`, body: { from, dryRun: true } })).body as ForkPlan,
+    fork: async (options) => {
+      // The id is made here, once, so that a repetition of the request is the same fork.
+      const { status, body } = await transport(valueCall(`${path}/fork`, "input", { id: crypto.randomUUID(), ...options }));
+      const run = readRun(body);
+      return { ...runHandle<Output>(transport, run.id), status: run.status, created: status === 201 };
+    },
   };
 }
 

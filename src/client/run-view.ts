@@ -1,3 +1,4 @@
+import type { RetryPolicy } from "#core/retry-policy.ts";
 import type { RunStatus } from "#core/run.ts";
 import { decode } from "#core/value.ts";
 
@@ -10,6 +11,13 @@ export interface Reason {
   readonly step: string | null;
   /** When the run goes on by itself; null: something else must happen first. */
   readonly until: Date | null;
+}
+
+/** An error at a glance. */
+export interface ErrorSummary {
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | null;
 }
 
 /** A run at a glance. */
@@ -29,8 +37,14 @@ export interface Run {
   /** Null as long as the run has not ended. */
   readonly endedAt: Date | null;
   readonly nextWakeAt: Date | null;
-  /** Null unless failed. */
-  readonly error: { readonly name: string; readonly message: string; readonly code: string | null } | null;
+  /** Why it failed, or the error of the step that waits for a person; null otherwise. */
+  readonly error: ErrorSummary | null;
+  /** Set for a dead letter, and only then: the same for runs that failed the same way. */
+  readonly fingerprint: string | null;
+  /** The run that this one repeats or undoes, and from which step on; null for a run of its own. */
+  readonly origin: { readonly runId: string; readonly relation: "fork" | "rollback"; readonly step: string | null } | null;
+  /** The length of the journal: what `expectedSeq` is compared with. */
+  readonly seq: number;
 }
 
 /** A run with its values. `error` is the error itself, with its own properties. */
@@ -38,7 +52,7 @@ export interface RunDetail<Output = unknown> extends Omit<Run, "error"> {
   readonly input: unknown;
   /** Null unless completed. */
   readonly output: Output | null;
-  /** Null unless failed. */
+  /** As for `Run`; of a failed run, with its own properties. */
   readonly error: Error | null;
 }
 
@@ -62,16 +76,58 @@ export interface Step {
   readonly startedAt: Date;
   readonly endedAt: Date | null;
   readonly wakeAt: Date | null;
-  /** How a wait ended. */
-  readonly outcome: "arrived" | "timeout" | "skipped" | "by_hand" | null;
+  /** How a wait ended, or that an operator ended the step. */
+  readonly outcome: "arrived" | "timeout" | "approved" | "rejected" | "skipped" | "by_hand" | null;
   readonly idempotencyKey: string;
+  /** Retries and time-outs; null for a step without attempts. */
+  readonly policy: RetryPolicy | null;
+  /** What happens when its retries are exhausted. */
+  readonly onFailure: "fail" | "pause" | "continue" | "compensate";
+  /** It declares how to undo it. */
+  readonly compensates: boolean;
+  readonly unsafeToRepeat: boolean;
   readonly input: unknown;
   readonly output: unknown;
   readonly error: Error | null;
   readonly attempts: readonly Attempt[];
   /** The address that an open callback waits to be called at. */
   readonly callbackUrl: string | null;
+  /** Of an approval; null for other steps. */
+  readonly approval: ApprovalState | null;
   readonly seq: number;
+}
+
+/** An approval as it stands. */
+export interface ApprovalState {
+  readonly assignees: readonly string[];
+  readonly quorum: number;
+  /** JSON Schema; null: there is no form. */
+  readonly form: unknown;
+  readonly escalated: boolean;
+  readonly decisions: readonly {
+    readonly actor: string;
+    readonly via: string;
+    readonly decision: "approved" | "rejected";
+    readonly comment: string | null;
+    readonly at: Date;
+    readonly form: unknown;
+  }[];
+}
+
+/** What somebody did to a run: an operator's act, or a decision on an approval. */
+export interface AuditRecord {
+  readonly seq: number;
+  readonly at: Date;
+  readonly actor: string;
+  readonly action: string;
+  readonly reason: string | null;
+  /** The steps acted on; empty for the run as a whole. */
+  readonly keys: readonly string[];
+  /** The run's status when it was done, and right after it. */
+  readonly before: string;
+  readonly after: string;
+  /** The corrected input or the form's data; null: none. */
+  readonly value: unknown;
 }
 
 /** A journal entry. Its other fields depend on its kind. */
@@ -83,7 +139,51 @@ export interface JournalEntry {
   readonly [field: string]: unknown;
 }
 
-const timeFields = ["at", "startAt", "deadlineAt", "retryAt", "createdAt", "updatedAt", "startedAt", "endedAt", "nextWakeAt", "wakeAt", "until"];
+/** A run that waits for a person because a step failed. */
+export interface DeadLetter {
+  readonly run: Run;
+  /** The key of the step that waits. */
+  readonly step: string;
+  /** The step's input as it is recorded; null where the step declares none. */
+  readonly input: unknown;
+  /** The error of the last attempt. */
+  readonly error: Error | null;
+  readonly attempts: readonly Attempt[];
+  readonly version: string;
+  readonly fingerprint: string;
+  readonly seq: number;
+}
+
+/** Dead letters that failed the same way. */
+export interface DeadLetterGroup {
+  readonly fingerprint: string;
+  readonly workflow: string;
+  /** The step's name, without its count. */
+  readonly step: string;
+  /** Of the one that changed last. */
+  readonly error: ErrorSummary;
+  readonly count: number;
+  readonly firstSeenAt: Date;
+  readonly lastSeenAt: Date;
+  /** Some of them, newest first. */
+  readonly runIds: readonly string[];
+}
+
+const timeFields = [
+  "at",
+  "startAt",
+  "deadlineAt",
+  "retryAt",
+  "createdAt",
+  "updatedAt",
+  "startedAt",
+  "endedAt",
+  "nextWakeAt",
+  "wakeAt",
+  "until",
+  "firstSeenAt",
+  "lastSeenAt",
+];
 
 /** A run at a glance, from the API's JSON. */
 export function readRun(json: unknown): Run {
@@ -98,8 +198,34 @@ export function readDetail<Output>(json: unknown): RunDetail<Output> {
 /** A step, from the API's JSON. */
 export function readStep(json: unknown): Step {
   const step = withValues(withDates(json), ["input", "output", "error"]);
-  const attempts = listOf(step["attempts"]).map((attempt) => withValues(withDates(attempt), ["error"]));
-  return { ...step, attempts } as unknown as Step;
+  const attempts = listOf(step["attempts"]).map(readAttempt);
+  return { ...step, attempts, approval: step["approval"] === null ? null : readApproval(step["approval"]) } as unknown as Step;
+}
+
+function readAttempt(json: unknown): Attempt {
+  return withValues(withDates(json), ["error"]) as unknown as Attempt;
+}
+
+function readApproval(json: unknown): ApprovalState {
+  const approval = recordOf(json);
+  const decisions = listOf(approval["decisions"]).map((decision) => withValues(withDates(decision), ["form"]));
+  return { ...approval, decisions } as unknown as ApprovalState;
+}
+
+/** A record of the audit, from the API's JSON. */
+export function readAuditRecord(json: unknown): AuditRecord {
+  return withValues(withDates(json), ["value"]) as unknown as AuditRecord;
+}
+
+/** A dead letter, from the API's JSON. */
+export function readDeadLetter(json: unknown): DeadLetter {
+  const letter = withValues(recordOf(json), ["input", "error"]);
+  return { ...letter, run: readRun(letter["run"]), attempts: listOf(letter["attempts"]).map(readAttempt) } as unknown as DeadLetter;
+}
+
+/** A group of dead letters, from the API's JSON. */
+export function readDeadLetterGroup(json: unknown): DeadLetterGroup {
+  return withDates(json) as unknown as DeadLetterGroup;
 }
 
 /** An entry, from the API's JSON. */

@@ -264,7 +264,8 @@ export interface OperatorActed {
 
 /**
  * `retry`: an open step is tried again, with a fresh budget of retries, and with a corrected input if one is given. `complete`: it ends with an output given
- * by hand. `skip`: it ends without one. `fail`: it ends with an error that the workflow sees. The others act on the run as a whole.
+ * by hand. `skip`: it ends without one. `fail`: it ends with an error that the workflow sees. `resume`: a held run goes on, and its parked steps are tried again. The others
+ * act on the run as a whole.
  */
 export type OperatorAction = "retry" | "complete" | "skip" | "fail" | "pause" | "resume" | "cancel" | "terminate" | "discard" | "rollback";
 

@@ -46,7 +46,7 @@ export function entriesForFork(entries: readonly Recorded[], plan: ForkPlan, val
   return entries.flatMap((entry): readonly Entry[] => {
     if (entry.kind === "operator.acted") {
       const keys = entry.keys.filter((key) => kept.has(key));
-      return keys.length > 0 && entry.action === "retry" ? [plain({ ...entry, keys }, valueOf)] : [];
+      return keys.length > 0 && (entry.action === "retry" || entry.action === "resume") ? [plain({ ...entry, keys }, valueOf)] : [];
     }
     return "key" in entry && kept.has(entry.key) ? [plain(entry, valueOf)] : [];
   });

@@ -53,10 +53,8 @@ export function resumeRequested(state: RunState, command: OperatorCommand, at: n
     const status = runStatus(state, false);
     throw new Fault("not_paused", `The run is ${status}; it is not held, and no step of it waits for a person.`, { status });
   }
-  const entries: Entry[] = [acted(state, "resume", command, { at })];
-  if (state.paused) entries.push({ kind: "run.resumed", at });
-  if (parked.length > 0) entries.push(acted(state, "retry", command, { at, keys: parked }));
-  return entries;
+  const entry = acted(state, "resume", command, { at, keys: parked });
+  return state.paused ? [entry, { kind: "run.resumed", at }] : [entry];
 }
 
 /** Has a step tried again now, with a corrected input if one is given. @throws Fault `step_not_found`, `step_state`, `run_ended`. */

@@ -207,7 +207,7 @@ function applyEventReceived(state: RunState, entry: Recorded<EventReceived>): vo
 }
 
 function applyOperatorActed(state: RunState, entry: Recorded<OperatorActed>): void {
-  if (entry.action !== "retry") return;
+  if (entry.action !== "retry" && entry.action !== "resume") return;
   const correctedInputSeq = entry.value !== null || entry.valueOmitted ? entry.seq : null;
   for (const key of entry.keys) applyRetry(openStep(state, key), entry.at, correctedInputSeq);
 }

@@ -74,10 +74,10 @@ describe("a value", () => {
     expect(() => encode(value)).toThrow(expect.objectContaining({ code: "unrecordable_value", message: expect.stringContaining(path) }));
   });
 
-  test("of more than 16 MiB is refused; characters of several bytes count in full", () => {
-    expect(() => encode("x".repeat(16 * 1024 * 1024))).toThrow(expect.objectContaining({ code: "value_too_large" }));
-    expect(() => encode("€".repeat(6 * 1024 * 1024))).toThrow(expect.objectContaining({ code: "value_too_large" }));
-    expect(() => encode("x".repeat(16 * 1024 * 1024 - 10))).not.toThrow();
+  test("of more than 7 MiB is refused; characters of several bytes count in full", () => {
+    expect(() => encode("x".repeat(7 * 1024 * 1024))).toThrow(expect.objectContaining({ code: "value_too_large" }));
+    expect(() => encode("€".repeat(3 * 1024 * 1024))).toThrow(expect.objectContaining({ code: "value_too_large" }));
+    expect(() => encode("x".repeat(7 * 1024 * 1024 - 10))).not.toThrow();
   });
 
   test("nested ten thousand deep is recorded or refused, and never breaks what was recorded", () => {

@@ -21,9 +21,10 @@ describe("start", () => {
         trigger: "api",
         publicUrl: "http://segno.test",
       });
-    expect(again().created).toBe(false);
+    expect(again()).toBe(false);
     await world.finish();
-    expect(again()).toMatchObject({ created: false, run: { status: "completed" } });
+    expect(again()).toBe(false);
+    expect(world.status).toBe("completed");
   });
 
   test("again with another input, version or workflow is refused, and the run goes on", async () => {
@@ -92,8 +93,8 @@ test("commands to a run that does not exist are answered run_not_found, and writ
   const world = new World({ workflows: [] });
   const { engine } = world.run;
   const notFound = expect.objectContaining({ code: "run_not_found" });
-  expect(() => engine.cancel(operator)).toThrow(notFound);
-  expect(() => engine.terminate(operator)).toThrow(notFound);
+  expect(() => engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false })).toThrow(notFound);
+  expect(() => engine.operate({ ...operator, expectedSeq: null, action: "terminate" })).toThrow(notFound);
   expect(() => engine.callbackTerms("x")).toThrow(notFound);
   await expect(world.sendEvent("x")).rejects.toEqual(notFound);
   await expect(engine.callback("x", "[1]")).rejects.toEqual(notFound);
@@ -122,7 +123,7 @@ describe("cancel", () => {
       }),
     );
     await world.rest();
-    expect(world.run.engine.cancel(operator)).toMatchObject({ reason: { code: "cancelling" } });
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false })).toMatchObject({ reason: { code: "cancelling" } });
     await world.rest();
     world.evict();
     await world.finish();
@@ -135,7 +136,7 @@ describe("cancel", () => {
     const world = World.begin(flow(({ step }) => step.do("s", { retries: { delay: "1h", maxDelay: "1h" } }, () => Promise.reject(new Error("x")))));
     await world.rest();
     world.evict();
-    world.run.engine.cancel(operator);
+    world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false });
     await world.rest();
     expect(world.status).toBe("cancelled");
   });
@@ -146,7 +147,7 @@ describe("cancel", () => {
       flow(({ step }) => step.do("s", ({ signal }) => new Promise(() => signal.addEventListener("abort", () => codes.push(signal.reason.code))))),
     );
     await world.rest();
-    world.run.engine.cancel(operator);
+    world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false });
     await world.finish();
     expect([world.status, codes]).toEqual(["cancelled", ["cancelled"]]);
   });
@@ -165,7 +166,7 @@ describe("cancel", () => {
     );
     world.consumes = false;
     await world.rest();
-    world.run.engine.cancel(operator);
+    world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false });
     await world.rest();
     world.consumes = true;
     await world.finish({ maxTurns: 500 });
@@ -176,14 +177,14 @@ describe("cancel", () => {
   test("asked twice changes nothing the second time, nor after the end", async () => {
     const world = World.begin(flow(({ step }) => step.sleep("nap", "1h").catch(() => step.sleep("settle", "1h"))));
     await world.rest();
-    world.run.engine.cancel(operator);
+    world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false });
     await world.rest();
     const { size } = world.run.journal;
-    world.run.engine.cancel(operator);
+    world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false });
     await world.rest();
     expect(world.run.journal.size).toBe(size);
     await world.finish();
-    expect(world.run.engine.cancel(operator).status).toBe("cancelled");
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false }).status).toBe("cancelled");
   });
 
   test("of a run that has not begun ends it at once", async () => {
@@ -193,7 +194,7 @@ describe("cancel", () => {
       { delayMs: 60_000 },
     );
     await world.rest();
-    expect(world.run.engine.cancel(operator).status).toBe("cancelled");
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false }).status).toBe("cancelled");
     await world.pass(120_000);
     expect(called).toBe(false);
   });
@@ -204,14 +205,16 @@ describe("cancel", () => {
     world.deploy({ workflows: [] });
     await world.pass(3_600_000);
     expect(world.status).toBe("blocked");
-    expect(world.run.engine.cancel(operator).status).toBe("cancelled");
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false }).status).toBe("cancelled");
   });
 
   test("of a run that has ended is refused", async () => {
     const world = World.begin(flow(() => 1));
     await world.finish();
-    expect(() => world.run.engine.cancel(operator)).toThrow(expect.objectContaining({ code: "run_ended" }));
-    expect(() => world.run.engine.terminate(operator)).toThrow(expect.objectContaining({ code: "run_ended" }));
+    expect(() => world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false })).toThrow(
+      expect.objectContaining({ code: "run_ended" }),
+    );
+    expect(() => world.run.engine.operate({ ...operator, expectedSeq: null, action: "terminate" })).toThrow(expect.objectContaining({ code: "run_ended" }));
   });
 });
 
@@ -230,10 +233,10 @@ describe("terminate", () => {
       }),
     );
     await world.rest();
-    expect(world.run.engine.terminate(operator).status).toBe("terminated");
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "terminate" }).status).toBe("terminated");
     await world.pass(100_000);
     expect(seen).toEqual(["aborted"]);
-    expect(world.run.engine.terminate(operator).status).toBe("terminated");
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "terminate" }).status).toBe("terminated");
     expect(world.kinds.at(-1)).toBe("run.ended");
     expect(world.run.alarmAt).toBe(null);
   });
@@ -246,9 +249,9 @@ describe("terminate", () => {
     await world.rest();
     if (state === "blocked") world.deploy({ workflows: [] });
     if (state === "blocked") await world.pass(3_600_000);
-    if (state === "cancelling") world.run.engine.cancel(operator);
+    if (state === "cancelling") world.run.engine.operate({ ...operator, expectedSeq: null, action: "cancel", compensate: false });
     await world.rest();
-    expect(world.run.engine.terminate(operator).status).toBe("terminated");
+    expect(world.run.engine.operate({ ...operator, expectedSeq: null, action: "terminate" }).status).toBe("terminated");
     await world.pass(7_200_000);
     expect(world.run.alarmAt).toBe(null);
   });

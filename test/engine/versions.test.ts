@@ -209,7 +209,7 @@ describe("a step that pauses on failure", () => {
     expect(world.run.engine.summary).toMatchObject({ status: "paused", reason: { step: "s", until: null } });
     expect(world.run.alarmAt).toBe(null);
     world.evict();
-    world.run.engine.resume({ actor: "ann", reason: null });
+    world.run.engine.operate({ actor: "ann", reason: null, expectedSeq: null, action: "resume" });
     await world.finish();
     expect([world.status, world.output]).toEqual(["completed", "well"]);
   });
@@ -217,8 +217,10 @@ describe("a step that pauses on failure", () => {
   test("parks again when it keeps failing; a run that is not paused can't be resumed", async () => {
     const world = World.begin(parked([fail, fail, fail, fail]));
     await world.pass(60_000);
-    world.run.engine.resume({ actor: "ann", reason: null });
-    expect(() => world.run.engine.resume({ actor: "ann", reason: null })).toThrow(expect.objectContaining({ code: "not_paused" }));
+    world.run.engine.operate({ actor: "ann", reason: null, expectedSeq: null, action: "resume" });
+    expect(() => world.run.engine.operate({ actor: "ann", reason: null, expectedSeq: null, action: "resume" })).toThrow(
+      expect.objectContaining({ code: "not_paused" }),
+    );
     await world.pass(60_000);
     expect(world.status).toBe("paused");
     expect(world.kinds.filter((kind) => kind === "step.parked" || kind === "operator.acted")).toEqual(["step.parked", "operator.acted", "step.parked"]);
@@ -227,7 +229,7 @@ describe("a step that pauses on failure", () => {
   test("can be cancelled while it is parked", async () => {
     const world = World.begin(parked([fail, fail]));
     await world.pass(60_000);
-    world.run.engine.cancel({ actor: "ann", reason: null });
+    world.run.engine.operate({ actor: "ann", reason: null, expectedSeq: null, action: "cancel", compensate: false });
     await world.rest();
     expect(world.status).toBe("cancelled");
   });

@@ -77,6 +77,7 @@ export class World {
     const current = (): Registry => this.#definitions;
     this.#registry = {
       workflow: (name, version) => current().workflow(name, version),
+      alerts: null,
       automation: (name) => current().automation(name),
       get workflows() {
         return current().workflows;
@@ -215,6 +216,7 @@ export class World {
   #needsNoAlarm(): boolean {
     const { engine } = this.run;
     const open = [...engine.state.open.values()];
+    if (engine.state.paused && !engine.busy) return true;
     return (
       !engine.busy &&
       !engine.state.blocked &&
