@@ -2,7 +2,7 @@
  * Everything has a limit. Each is stated once, with its unit, its reason and what happens beyond it.
  */
 export const limits = {
-  /** Steps in one run. The fold of a longer journal would outgrow the object's memory. Beyond: fault `step_limit`, thrown into the workflow. */
+  /** Steps in one run. The fold of a longer journal would outgrow the object's memory. Beyond: the run fails with `step_limit`. */
   stepsPerRun: 25_000,
   /** Characters in a step, event or workflow name. Beyond: fault `invalid_name`. */
   nameLength: 256,

@@ -9,7 +9,7 @@ export interface RetryOptions {
   readonly delay?: Duration;
   /** How the pause grows: not at all, by `delay` each time, or doubling. Default `"exponential"`. */
   readonly backoff?: "constant" | "linear" | "exponential";
-  /** The longest pause. Default `"5m"`. */
+  /** The longest pause, before jitter. Default `"5m"`. */
   readonly maxDelay?: Duration;
   /** Random spread of each pause as a fraction of it: 0.2 means 80 to 120 %. Default 0.2; 0 turns it off. */
   readonly jitter?: number;

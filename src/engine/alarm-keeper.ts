@@ -20,7 +20,8 @@ export class AlarmKeeper {
   }
 
   set(at: number): void {
-    this.#alarm.set(at);
+    // The platform refuses times before 1970, which a caller's clock or a hand-made time may bring.
+    this.#alarm.set(Math.max(1, at));
     this.#at = at;
   }
 

@@ -141,7 +141,7 @@ export class Pass {
       this.#calls.set(call.key, call);
       this.#awaited.add(call.key);
       this.#pump();
-    } else if (this.replaying || this.#isHeld) {
+    } else if (!this.#announced || this.#isHeld) {
       this.#held.push(call);
       this.#watch();
     } else {
@@ -172,6 +172,8 @@ export class Pass {
       const moment = this.#state.moments[this.#cursor];
       // A rollback needs the replay to its end, for the calls that hold how to undo; what the function would see after that is not for it any more.
       if (this.#state.paused && !this.#state.rollback) return this.#watch();
+      if (!this.#announced && !this.replaying) this.#announce();
+      if (this.#closed) return;
       if (!moment) return this.#caughtUp();
       if (moment.type === "start" && !this.#calls.has(moment.key)) return this.#watch();
       this.#cursor++;
@@ -216,18 +218,19 @@ export class Pass {
     hop();
   }
 
-  /** The function has seen all there is: what it called meanwhile begins, and attempts that are due or were lost can be launched. */
+  /** The history is replayed: what the function called meanwhile begins, and attempts that are due or were lost can be launched. */
+  #announce(): void {
+    this.#announced = true;
+    this.#host.caughtUp();
+  }
+
+  /** The function has seen all there is. */
   #caughtUp(): void {
     for (const call of this.#isHeld ? [] : this.#held.splice(0)) {
       if (!this.#closed) this.#begin(call);
     }
-    if (this.#closed) return;
-    if (!this.#announced) {
-      this.#announced = true;
-      this.#host.caughtUp();
-    }
     // An attempt under way will make itself heard when it ends.
-    if (this.#host.attemptsUnderWay() === 0) this.#watch();
+    if (!this.#closed && this.#host.attemptsUnderWay() === 0) this.#watch();
   }
 
   /** Waits for silence: then the pass is parked, or the replay is stuck because the code no longer makes a call that the journal knows. */

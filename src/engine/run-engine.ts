@@ -411,7 +411,7 @@ export class RunEngine {
 
   #runWakeAt(now: number): number {
     const { blocked, paused, rollback, deadlineAt } = this.state;
-    if (blocked) return Math.min(rollback || paused ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY), this.#blockedPollAt);
+    if (blocked && !this.busy) return Math.min(rollback || paused ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY), this.#blockedPollAt);
     const leaseAt = now + this.#ports.settings.leaseMs;
     if (paused) return this.busy ? leaseAt : Number.POSITIVE_INFINITY;
     const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;

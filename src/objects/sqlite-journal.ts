@@ -75,6 +75,7 @@ export class SqliteJournal implements Journal {
   }
 
   value(seq: number): Encoded {
+    invariant(this.#hasSchema, `Entry ${seq} has no value: there is no journal.`);
     const row = this.#sql.exec<{ value: string | null; chunks: number | null }>("SELECT value, chunks FROM journal WHERE seq = ?", seq).toArray()[0];
     invariant(row && (row.value !== null || row.chunks !== null), `Entry ${seq} has no value.`);
     if (row.value !== null) return row.value;
