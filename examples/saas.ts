@@ -33,6 +33,6 @@ export async function saas<T>(path: string, call: SaasCall): Promise<T> {
   if (response.ok) return response.json();
   const message = `${init.method} ${path} answered ${response.status}: ${(await response.text()).slice(0, 500)}`;
   if (response.headers.has("retry-after")) throw RetryAfterError.from(response);
-  if (response.status >= 400 && response.status < 500) throw new NonRetryableError(message);
+  if (response.status >= 400 && response.status < 500) throw Object.assign(new NonRetryableError(message), { status: response.status });
   throw new SaasError(message, response.status);
 }

@@ -8,6 +8,20 @@ export type { EngineSettings } from "#engine/ports.ts";
 export { type AttemptContext, type Automation, type AutomationOptions, automation } from "#sdk/automation.ts";
 export { isCancelled, NonRetryableError, RetryAfterError, type RetryIf } from "#sdk/errors.ts";
 export type { Log } from "#sdk/log.ts";
-export type { CallbackOptions, CallbackRequest, DoOptions, EventOptions, RunOptions, Step, VerifyOptions, WaitResult } from "#sdk/step.ts";
+export { type SlackBlock, slackApprovalBlocks } from "#sdk/slack-blocks.ts";
+export type {
+  ApprovalOptions,
+  ApprovalResult,
+  CallbackOptions,
+  CallbackRequest,
+  Decision,
+  DoOptions,
+  EventOptions,
+  Notice,
+  RunOptions,
+  Step,
+  VerifyOptions,
+  WaitResult,
+} from "#sdk/step.ts";
 export { type InputOf, type OutputOf, type Workflow, type WorkflowContext, type WorkflowOptions, workflow } from "#sdk/workflow.ts";
 export { type Segno, type SegnoEnv, type SegnoOptions, segno } from "./segno.ts";

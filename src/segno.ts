@@ -7,6 +7,7 @@ import { type RunObjectEnv, runObjectClass } from "#objects/run-object.ts";
 import { type RunHandle, type RunNamespace, runHandle } from "#objects/runs.ts";
 import { systemClock } from "#objects/system.ts";
 import { createRegistry, type Definitions, type Registry } from "#sdk/registry.ts";
+import { searchApprovals } from "#visibility/approvals.ts";
 import { countDeadLetters, deadLetterGroups } from "#visibility/dead-letters.ts";
 import { projectSummaries } from "#visibility/project.ts";
 import { searchRuns } from "#visibility/search.ts";
@@ -20,6 +21,8 @@ export interface SegnoEnv extends RunObjectEnv {
   readonly SEGNO_API_KEY?: string;
   /** More keys: `namespace:key`, separated by commas or line breaks. */
   readonly SEGNO_API_KEYS?: string;
+  /** Proves that an interaction comes from Slack; see `slackApprovalBlocks`. */
+  readonly SLACK_SIGNING_SECRET?: string;
   /** `development` accepts the well-known local key. Anything else is production. */
   readonly SEGNO_ENV?: string;
   /** Where this Segno is reached from outside, for callback URLs. Default: the address of the request that started the run. */
@@ -64,6 +67,7 @@ export function compose(parts: Composition): Segno {
     ports: (env) => ({
       run: (namespace, id) => runHandle(env.RUNS, namespace, id),
       search: (query) => searchRuns(env.INDEX, query),
+      approvals: (query) => searchApprovals(env.INDEX, query, clock.now()),
       deadLetterGroups: (query) => deadLetterGroups(env.INDEX, query),
       countDeadLetters: (query) => countDeadLetters(env.INDEX, query),
     }),

@@ -4,6 +4,7 @@ import type { AuditRecord } from "#core/audit.ts";
 import type { Page } from "#core/command.ts";
 import type { RunHandle } from "#objects/runs.ts";
 import type { Registry } from "#sdk/registry.ts";
+import type { ApprovalPage, ApprovalQuery } from "#visibility/approvals.ts";
 import type { DeadLetterGroups } from "#visibility/dead-letters.ts";
 import type { RunQuery } from "#visibility/query.ts";
 import type { RunPage } from "#visibility/search.ts";
@@ -18,6 +19,8 @@ export interface ApiPorts {
   run(namespace: string, runId: string): ApiRun;
   /** One page of the index. @throws Fault `invalid_cursor` or `invalid_request`. */
   search(query: RunQuery): Promise<RunPage>;
+  /** One page of the inbox. @throws as `search`. */
+  approvals(query: ApprovalQuery): Promise<ApprovalPage>;
   /** The dead letters of the index by what failed. */
   deadLetterGroups(query: RunQuery): Promise<DeadLetterGroups>;
   /** How many dead letters of the index match, from the query's cursor on. @throws Fault `invalid_cursor`. */

@@ -6,6 +6,8 @@ import { Fault } from "#core/fault.ts";
 import { consoleLog } from "#objects/console-log.ts";
 import type { Log } from "#sdk/log.ts";
 import type { Api, ApiContext, ApiPorts, RouteOptions } from "./api-context.ts";
+import { addApprovalLinkRoutes } from "./approval-link-routes.ts";
+import { addApprovalRoutes } from "./approval-routes.ts";
 import { addAuditRoute } from "./audit-route.ts";
 import { authenticate } from "./authentication.ts";
 import { addCallbackRoute } from "./callback-route.ts";
@@ -17,6 +19,7 @@ import { addOperatorRoutes } from "./operator-routes.ts";
 import { problemResponse } from "./problem.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { type ApiEnv, apiKeys } from "./settings.ts";
+import { addSlackRoute } from "./slack-route.ts";
 import { addStartRoute } from "./start-route.ts";
 import { addStepOperatorRoutes } from "./step-operator-routes.ts";
 import { addWorkflowRoutes } from "./workflow-routes.ts";
@@ -66,6 +69,9 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
   addEventRoute(api, options);
   addWorkflowRoutes(api, options);
   addCallbackRoute(api);
+  addApprovalRoutes(api);
+  addApprovalLinkRoutes(api);
+  addSlackRoute(api);
   addPublicRoutes(api);
   return api;
 }

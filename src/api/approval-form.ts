@@ -1,4 +1,4 @@
-import { z } from "zod";
+import { z } from "@hono/zod-openapi";
 import { Fault } from "#core/fault.ts";
 
 /** The form of an approval as fields of a page: from its JSON schema, and back from what a browser sends. What it can't say simply is asked for as JSON. */

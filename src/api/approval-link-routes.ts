@@ -57,7 +57,7 @@ interface Link {
 
 async function show(context: LinkContext): Promise<Response> {
   const link = await openLink(context);
-  return answerPage(context, 200, titleOf(link), questionBody({ ...questionOf(link), sent: null, issues: [] }));
+  return answerPage(200, titleOf(link), questionBody({ ...questionOf(link), sent: null, issues: [] }));
 }
 
 async function decide(context: LinkContext): Promise<Response> {
@@ -77,7 +77,7 @@ async function decide(context: LinkContext): Promise<Response> {
     return answerDecision(context, link, await send(link, read));
   } catch (error) {
     if (faultCodeOf(error) !== "invalid_payload" || wantsJson(context)) throw error;
-    return answerPage(context, 422, titleOf(link), questionBody({ ...question, sent, issues: issuesOf(error) }));
+    return answerPage(422, titleOf(link), questionBody({ ...question, sent, issues: issuesOf(error) }));
   }
 }
 
@@ -100,7 +100,10 @@ async function openLink(context: LinkContext): Promise<Link> {
 }
 
 /** Records the decision. @returns the approval after it. @throws Fault `invalid_request`, `invalid_payload`, or as `openLink` when something else came first. */
-async function send({ run, step, assignee }: Link, read: z.ZodSafeParseResult<LinkDecision>): Promise<{ decision: LinkDecision["decision"]; after: StepRecord }> {
+async function send(
+  { run, step, assignee }: Link,
+  read: z.ZodSafeParseResult<LinkDecision>,
+): Promise<{ decision: LinkDecision["decision"]; after: StepRecord }> {
   if (!read.success) {
     const issues = read.error.issues.map((issue) => ({ path: issue.path.map(String), message: issue.message }));
     throw new Fault("invalid_request", `The body does not fit: ${issues[0]?.path.join(".")}: ${issues[0]?.message}`, { in: "body", issues });
@@ -125,7 +128,9 @@ function expired(key: string): Fault {
 
 function overMessage({ outcome, status }: StepRecord): string {
   if (outcome === "approved" || outcome === "rejected") return `This was decided: it is ${outcome}.`;
-  return outcome === "skipped" || outcome === "by_hand" ? "An operator has ended this; no decision is needed." : `No decision is needed any more: it is ${status}.`;
+  return outcome === "skipped" || outcome === "by_hand"
+    ? "An operator has ended this; no decision is needed."
+    : `No decision is needed any more: it is ${status}.`;
 }
 
 function questionOf({ summary, step, approval, assignee }: Link) {
@@ -147,7 +152,7 @@ function answerDecision(context: LinkContext, { summary, step }: Link, { decisio
   const open = after.endedAt === null;
   if (wantsJson(context)) return context.json({ runId: summary.id, key: step.key, decision, decided, quorum, open } satisfies z.infer<typeof LinkAnswer>, 200);
   const rest = open ? ` ${decided} of ${quorum} have approved so far.` : "";
-  return answerPage(context, 200, `You have ${decision} ${step.name}`, messageBody(`Your decision on ${step.key} of run ${summary.id} is recorded.${rest}`));
+  return answerPage(200, `You have ${decision} ${step.name}`, messageBody(`Your decision on ${step.key} of run ${summary.id} is recorded.${rest}`));
 }
 
 /** What goes wrong is told as a page, unless JSON was asked for or it is none of the caller's doing. */
@@ -163,7 +168,7 @@ async function asPage(context: LinkContext, answer: () => Promise<Response>): Pr
       run_not_found: "What this link was about does not exist any more.",
       overloaded: "Nothing was recorded. Please try again in a moment.",
     };
-    return answerPage(context, status, pageTitles[error.code] ?? title, messageBody(known[error.code] ?? error.message));
+    return answerPage(status, pageTitles[error.code] ?? title, messageBody(known[error.code] ?? error.message));
   }
 }
 
@@ -174,7 +179,7 @@ const pageTitles: Partial<Record<Fault["code"], string>> = {
   overloaded: "Please try again",
 };
 
-async function answerPage(context: LinkContext, status: number, title: string, body: Markup): Promise<Response> {
+async function answerPage(status: number, title: string, body: Markup): Promise<Response> {
   const nonce = crypto.randomUUID();
   const headers = {
     "content-type": "text/html; charset=utf-8",

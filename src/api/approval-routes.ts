@@ -1,5 +1,5 @@
-import { createRoute } from "@hono/zod-openapi";
-import type { z } from "zod";
+import { createRoute, type z } from "@hono/zod-openapi";
+
 import type { StepRecord } from "#core/command.ts";
 import { Fault } from "#core/fault.ts";
 import { checkRunId, type RunSummary } from "#core/run.ts";
@@ -66,7 +66,10 @@ export function addApprovalRoutes(api: Api): void {
     const { actor, ...decision } = context.req.valid("json");
     const headers = context.req.valid("header");
     if (decision.decision === "rejected" && decision.form !== undefined) {
-      throw new Fault("invalid_request", "form: Only whoever approves fills in the form.", { in: "body", issues: [{ path: ["form"], message: "Not allowed." }] });
+      throw new Fault("invalid_request", "form: Only whoever approves fills in the form.", {
+        in: "body",
+        issues: [{ path: ["form"], message: "Not allowed." }],
+      });
     }
     const run = runOf(context, runId);
     const decided = await run.decide(decideCommand({ key, actor, via: "api" }, decision, headers["content-values"] ?? "json"));
@@ -76,7 +79,13 @@ export function addApprovalRoutes(api: Api): void {
 
 function presentInboxApproval(approval: InboxApproval): z.infer<typeof ApprovalPageView>["approvals"][number] {
   const { assignees, since, until, dueAt, ...others } = approval;
-  return { ...others, assignees: [...assignees], since: isoText(since), until: until === null ? null : isoText(until), dueAt: dueAt === null ? null : isoText(dueAt) };
+  return {
+    ...others,
+    assignees: [...assignees],
+    since: isoText(since),
+    until: until === null ? null : isoText(until),
+    dueAt: dueAt === null ? null : isoText(dueAt),
+  };
 }
 
 /** @throws Fault `step_not_found` for a step that is no approval. */

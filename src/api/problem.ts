@@ -39,7 +39,7 @@ function problemHeaders(fault: Fault): Record<string, string> {
   return headers;
 }
 
-/** Whoever reads the log must not be able to answer a callback. */
+/** Whoever reads the log must not be able to answer a callback or to decide. */
 function loggedPath(path: string): string {
-  return path.replace(/^\/callbacks\/.*/, "/callbacks/(token)");
+  return path.replace(/^\/(callbacks|approvals)\/.*/, "/$1/(token)");
 }

@@ -10,7 +10,7 @@ import { presentOptional, presentValue, type ValueForm } from "./values.ts";
 
 /** A run at a glance. */
 export function presentRun(run: RunSummary): z.infer<typeof RunView> {
-  const { seq: _seq, reason, createdAt, updatedAt, endedAt, nextWakeAt, ...others } = run;
+  const { seq: _seq, approvals: _approvals, reason, createdAt, updatedAt, endedAt, nextWakeAt, ...others } = run;
   return {
     ...others,
     reason: reason && { ...reason, until: isoTime(reason.until) },

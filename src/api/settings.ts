@@ -8,6 +8,8 @@ export interface ApiEnv {
   readonly SEGNO_API_KEYS?: string | undefined;
   /** Signs callback URLs. Whoever knows it can forge them. */
   readonly SEGNO_SECRET?: string | undefined;
+  /** Proves that an interaction comes from Slack. Without it they are refused. */
+  readonly SLACK_SIGNING_SECRET?: string | undefined;
   /** `development` allows the well-known key and secret. Anything else, or nothing, is production. */
   readonly SEGNO_ENV?: string | undefined;
   /** Scheme and host under which this Segno is reached from outside. Default: those of the request. */

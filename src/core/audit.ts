@@ -36,8 +36,7 @@ const consequences = {
   skip: ["step.completed"],
   fail: ["step.failed"],
   pause: ["run.paused"],
-  // A resumed run has its parked steps tried again: an act of its own, and part of this one.
-  resume: ["run.resumed", "operator.acted"],
+  resume: ["run.resumed"],
   cancel: ["run.resumed", "run.cancel_requested", "run.ended"],
   terminate: ["run.ended"],
   discard: ["run.ended"],
@@ -92,7 +91,6 @@ function lastOf(entries: readonly Recorded[], place: number, act: Act): number {
 }
 
 function isOfAct(entry: Recorded, act: Act): boolean {
-  if (entry.kind === "operator.acted") return entry.action === "retry" && entry.actor === act.actor;
   if (!("key" in entry)) return true;
   return act.kind === "operator.acted" ? act.keys.includes(entry.key) : entry.key === act.key;
 }

@@ -54,7 +54,10 @@ function exhausted(state: RunState, step: StepState, failure: { readonly at: num
   }
   const failed = stepEnded(step, "step.failed", { at, value: error });
   if (step.onFailure !== "compensate") return [failed];
-  return [failed, rollbackBegun(state, { at, end: { status: "failed", reason: "compensated", actor: null, error: summary }, value: error })];
+  return [
+    failed,
+    rollbackBegun(state, { at, end: { status: "failed", reason: "compensated", actor: null, failedKey: step.key, error: summary }, value: error }),
+  ];
 }
 
 /** An attempt vanished. It is tried again without counting against the policy, after a pause that grows with each loss in a row. */

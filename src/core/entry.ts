@@ -107,6 +107,7 @@ export interface RollbackEnd {
   readonly status: "completed" | "failed" | "cancelled";
   readonly reason: string | null;
   readonly actor: string | null;
+  readonly failedKey: string | null;
   readonly error: ErrorSummary | null;
 }
 
@@ -118,6 +119,8 @@ export interface RunEnded {
   /** A machine-readable word for why, where the status does not say it all: `run_timeout`, `operator`; null otherwise. */
   readonly reason: string | null;
   readonly actor: string | null;
+  /** The step whose error, thrown on by the workflow, failed the run; null when none did. */
+  readonly failedKey: string | null;
   /** The error at a glance when failed; null otherwise. */
   readonly error: ErrorSummary | null;
   /** The output when completed, the error when failed; null otherwise. */

@@ -102,7 +102,7 @@ export function cancelRequested(state: RunState, command: OperatorCommand & { re
   if (!state.cancel) entries.push({ kind: "run.cancel_requested", at, actor, reason, compensate });
   const undoes = compensate && stepsToUndo(state, null).length > 0;
   if (!state.started || (state.blocked && !undoes)) {
-    entries.push({ kind: "run.ended", at, status: "cancelled", reason: "operator", actor, error: null, value: null });
+    entries.push({ kind: "run.ended", at, status: "cancelled", reason: "operator", actor, failedKey: null, error: null, value: null });
   }
   return entries;
 }
@@ -112,7 +112,10 @@ export function terminated(state: RunState, command: OperatorCommand, at: number
   if (state.ended?.status === "terminated") return [];
   check(state, command);
   const reason = action === "discard" ? "discarded" : "operator";
-  return [acted(state, action, command, { at }), { kind: "run.ended", at, status: "terminated", reason, actor: command.actor, error: null, value: null }];
+  return [
+    acted(state, action, command, { at }),
+    { kind: "run.ended", at, status: "terminated", reason, actor: command.actor, failedKey: null, error: null, value: null },
+  ];
 }
 
 /** Undoes what the run did, from a step on, and ends it as cancelled. @throws Fault `step_not_found`, `nothing_to_undo`, `rollback_under_way`, `run_ended`. */
@@ -123,7 +126,7 @@ export function rollbackRequested(state: RunState, command: OperatorCommand & { 
     throw new Fault("step_not_found", `The run has no step ${command.from}.`, { step: command.from });
   const keys = stepsToUndo(state, command.from).map((step) => step.key);
   if (keys.length === 0) throw new Fault("nothing_to_undo");
-  const end = { status: "cancelled", reason: "rolled_back", actor: command.actor, error: null } as const;
+  const end = { status: "cancelled", reason: "rolled_back", actor: command.actor, failedKey: null, error: null } as const;
   const entries: Entry[] = [acted(state, "rollback", command, { at, keys })];
   if (state.paused) entries.push({ kind: "run.resumed", at });
   return [...entries, rollbackBegun(state, { at, end, value: null, from: command.from })];
@@ -132,7 +135,7 @@ export function rollbackRequested(state: RunState, command: OperatorCommand & { 
 /** A run that was made to undo another's steps begins with that. @throws Fault `nothing_to_undo`. */
 export function rollbackOfEnded(state: RunState, command: { readonly actor: string; readonly from: string | null }, at: number): readonly Entry[] {
   if (stepsToUndo(state, command.from).length === 0) throw new Fault("nothing_to_undo");
-  const end = { status: "completed", reason: "rolled_back", actor: command.actor, error: null } as const;
+  const end = { status: "completed", reason: "rolled_back", actor: command.actor, failedKey: null, error: null } as const;
   return [rollbackBegun(state, { at, end, value: null, from: command.from })];
 }
 

@@ -75,8 +75,6 @@ export interface RunState {
   readonly eventIds: Set<string>;
   /** Names of properties that are hidden wherever the run is shown. */
   readonly redact: Set<string>;
-  /** The key of the step that failed last, for showing where a failed run failed. */
-  lastFailedKey: string | null;
 }
 
 export function emptyRunState(): RunState {
@@ -98,7 +96,6 @@ export function emptyRunState(): RunState {
     inbox: new Map(),
     eventIds: new Set(),
     redact: new Set(),
-    lastFailedKey: null,
   };
 }
 
@@ -175,7 +172,6 @@ function applyStepEntry(state: RunState, entry: Recorded<Exclude<Entry, RunEntry
     case "attempt.failed":
       return applyAttemptFailed(openStep(state, entry.key), entry);
     case "step.parked":
-      state.lastFailedKey = entry.key;
       return applyStepParked(openStep(state, entry.key), entry);
     case "step.completed":
     case "step.failed":
@@ -227,7 +223,6 @@ function applyEnd(state: RunState, entry: Recorded<StepEnded>): void {
   const step = openStep(state, entry.key);
   if (entry.eventSeq !== null) invariant(state.inbox.delete(entry.eventSeq), `Event ${entry.eventSeq} was taken twice.`);
   applyStepEnded(step, entry);
-  if (entry.kind === "step.failed" && step.kind !== "notice") state.lastFailedKey = entry.key;
   state.open.delete(entry.key);
   if (isSeenByCode(step)) state.moments.push({ seq: entry.seq, type: "end", key: entry.key });
 }

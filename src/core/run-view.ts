@@ -1,4 +1,5 @@
 import { openApprovals } from "./asked.ts";
+import type { RunEnded } from "./entry.ts";
 import { faultCodes } from "./fault.ts";
 import { failureFingerprint } from "./fingerprint.ts";
 import type { Reason, RunStatus, RunSummary } from "./run.ts";
@@ -62,12 +63,17 @@ function parkedStep(state: RunState): StepState | null {
 function endReason(state: RunState): Reason | null {
   const ended = state.ended;
   if (!ended || ended.status === "completed") return null;
-  const code = ended.reason ?? (ended.status === "failed" ? "step_failed" : "operator");
-  const at = ended.status === "failed" ? state.lastFailedKey : null;
+  const at = ended.failedKey;
+  const code = ended.reason ?? failureCode(ended);
   const known = Object.hasOwn(faultCodes, code) ? faultCodes[code as keyof typeof faultCodes].title : null;
   const message =
-    known ?? (ended.status === "failed" ? (at ? `The run failed; step ${at} failed last.` : "The workflow threw an error.") : `The run was ${ended.status}.`);
+    known ?? (ended.status === "failed" ? (at ? `The run failed; step ${at} failed.` : "The workflow threw an error.") : `The run was ${ended.status}.`);
   return { code, message, step: at, until: null };
+}
+
+function failureCode(ended: RunEnded): string {
+  if (ended.status !== "failed") return "operator";
+  return ended.failedKey === null ? "workflow_failed" : "step_failed";
 }
 
 function waitReason(step: StepState): Reason {
@@ -115,7 +121,7 @@ export function nextDeadline(state: RunState): number | null {
 
 /** The step to show for a run: where it failed, what it waits for, or what it began last. */
 function currentStep(state: RunState): string | null {
-  if (state.ended) return state.ended.status === "failed" ? state.lastFailedKey : null;
+  if (state.ended) return state.ended.failedKey;
   return (parkedStep(state) ?? nextDue(state))?.key ?? null;
 }
 

@@ -41,6 +41,8 @@ export class Execution implements PassHost {
   readonly #events: ExecutionEvents;
   readonly #attempts: Attempts;
   readonly #pass: Pass;
+  /** The errors that steps threw into the code, with the key of the step. */
+  readonly #stepErrors = new WeakMap<Error, string>();
   /** The function has had its say, and what its steps did is being undone. */
   #undoing = false;
 
@@ -158,7 +160,10 @@ export class Execution implements PassHost {
       return step.fallback === null ? undefined : decode(step.fallback);
     }
     const value = step.resultSeq === null ? undefined : decode(this.#ledger.takeValue(step.resultSeq));
-    if (step.status === "failed") throw value;
+    if (step.status === "failed") {
+      if (value instanceof Error) this.#stepErrors.set(value, step.key);
+      throw value;
+    }
     const decisions = step.decisions.map((it) => ({ ...it, form: it.hasForm ? decode(this.#ports.journal.value(it.seq)) : undefined }));
     return call.result({ outcome: step.outcome, value, at: step.endedAt ?? 0, decisions, escalated: step.escalated });
   }
@@ -188,7 +193,7 @@ export class Execution implements PassHost {
     // A replay on the way to a rollback: how the function ended was settled long ago.
     if (this.state.rollback) return this.#pass.replaying ? undefined : this.#beginUndoing();
     this.#unblock();
-    const ended = functionEnded(this.state, outcome, this.#ledger.now());
+    const ended = functionEnded(this.state, outcome, { at: this.#ledger.now(), failedKey: outcome.ok ? null : this.#thrownBy(outcome.error) });
     this.#attempts.abandon(new Fault("cancelled", "The run has ended."));
     this.#ledger.commit([ended]);
     if (ended.kind === "run.ended") this.#events.ended();
@@ -202,6 +207,17 @@ export class Execution implements PassHost {
 
   idle(): Promise<void> {
     return this.#ports.clock.idle();
+  }
+
+  /** The step that threw this error or, where the code wrapped it, what caused it; null for an error of the code's own. */
+  #thrownBy(error: unknown): string | null {
+    let cause = error;
+    for (let depth = 0; depth < 10 && cause instanceof Error; depth++) {
+      const key = this.#stepErrors.get(cause);
+      if (key !== undefined) return key;
+      cause = cause.cause;
+    }
+    return null;
   }
 
   /** The code has come through the whole journal: what blocked the run is gone. */
@@ -362,16 +378,17 @@ function outcomeOf(result: AttemptResult, call: Call, context: { readonly attemp
 }
 
 /** The workflow function ended: so does the run, now or when what it did is undone. */
-function functionEnded(state: RunState, outcome: PassOutcome, at: number): Entry {
+function functionEnded(state: RunState, outcome: PassOutcome, context: { readonly at: number; readonly failedKey: string | null }): Entry {
+  const { at, failedKey } = context;
   const { cancel } = state;
   if (cancel) {
-    const end = { status: "cancelled", reason: "operator", actor: cancel.actor, error: null } as const;
+    const end = { status: "cancelled", reason: "operator", actor: cancel.actor, failedKey: null, error: null } as const;
     return codeEnded(state, { at, end, value: null }, cancel.compensate);
   }
   let error: unknown;
   if (outcome.ok) {
     try {
-      return { kind: "run.ended", at, status: "completed", reason: null, actor: null, error: null, value: encode(outcome.value) };
+      return { kind: "run.ended", at, status: "completed", reason: null, actor: null, failedKey: null, error: null, value: encode(outcome.value) };
     } catch (unrecordable) {
       error = unrecordable;
     }
@@ -379,6 +396,6 @@ function functionEnded(state: RunState, outcome: PassOutcome, at: number): Entry
     error = outcome.error;
   }
   const value = encodeError(error);
-  const end = { status: "failed", reason: faultCodeOf(error), actor: null, error: summarizeError(value) } as const;
+  const end = { status: "failed", reason: faultCodeOf(error), actor: null, failedKey, error: summarizeError(value) } as const;
   return codeEnded(state, { at, end, value }, true);
 }

@@ -323,7 +323,7 @@ export class RunEngine {
 
   #timeOut(at: number): void {
     const value = encodeError(new Fault("timeout", "The run took longer than its time-out."));
-    const end = { status: "failed", reason: "run_timeout", actor: null, error: summarizeError(value) } as const;
+    const end = { status: "failed", reason: "run_timeout", actor: null, failedKey: null, error: summarizeError(value) } as const;
     this.#ledger.commit([codeEnded(this.state, { at, end, value }, this.state.started)]);
     this.#execution?.advance();
   }

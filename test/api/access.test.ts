@@ -67,7 +67,7 @@ test("in development the well-known key is enough, and its absence is explained"
 
 test("a secret that others know opens no callback", async () => {
   const { ask } = harness();
-  const token = signToken(secret, { namespace: "default", runId: "run", key: "kyc", expiresAt: null });
+  const token = signToken(secret, "callback", { namespace: "default", runId: "run", key: "kyc", expiresAt: null });
 
   for (const env of [{ ...production, SEGNO_SECRET: secret }, { ...production, SEGNO_SECRET: undefined }, { SEGNO_ENV: "development" }]) {
     expect((await ask(`/callbacks/${token}`, { method: "POST", env })).body).toMatchObject({ status: 503, code: "not_configured" });

@@ -4,7 +4,7 @@ import type { CallbackVerification } from "#core/entry.ts";
 import { signToken } from "#objects/callback-token.ts";
 import { environment, type Harness, harness, secret } from "./harness.ts";
 
-const url = `/callbacks/${signToken(secret, { namespace: "other", runId: "run", key: "kyc/1", expiresAt: null })}`;
+const url = `/callbacks/${signToken(secret, "callback", { namespace: "other", runId: "run", key: "kyc/1", expiresAt: null })}`;
 const webhookSecret = "whsec_c2VjcmV0LW9mLXRoZS1reWMtcHJvdmlkZXI=";
 const env = { ...environment, KYC: webhookSecret, HMAC: "shared secret ü", EMPTY: "", NOT_BASE64: "whsec_!!!" };
 

@@ -87,7 +87,7 @@ test("a run that failed throws its error, one that was cancelled or terminated s
   const { segno } = client();
   const failed = await segno.workflow(broken).start();
   const cancelled = await segno.workflow(strict).start({ customer: "acme" });
-  await cancelled.cancel("no longer needed");
+  await cancelled.cancel({ reason: "no longer needed" });
   const terminated = await segno.workflow(strict).start({ customer: "acme" });
   await terminated.terminate();
 

@@ -3,6 +3,8 @@ import { createApi } from "#api/app.ts";
 import type { ApiEnv } from "#api/settings.ts";
 import { createRegistry } from "#sdk/registry.ts";
 import { workflow } from "#sdk/workflow.ts";
+import type { ApprovalPage, ApprovalQuery } from "#visibility/approvals.ts";
+import type { DeadLetterGroups } from "#visibility/dead-letters.ts";
 import type { RunQuery } from "#visibility/query.ts";
 import type { RunPage } from "#visibility/search.ts";
 import { type FakeRuns, fakeRuns } from "./fake-runs.ts";
@@ -59,6 +61,12 @@ export interface Harness {
   readonly queries: RunQuery[];
   /** What the next search finds; by default nothing. */
   found: RunPage;
+  /** What the inbox was asked, and what it answers next. */
+  readonly inboxQueries: ApprovalQuery[];
+  inbox: ApprovalPage;
+  /** What the index says of dead letters. */
+  groups: DeadLetterGroups;
+  count: number;
   readonly logged: unknown[];
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
 }
@@ -77,6 +85,19 @@ export function harness(): Harness {
       search: async (query) => {
         made.queries.push(query);
         return made.found;
+      },
+      approvals: async () => ({ approvals: [], nextCursor: null }),
+      approvals: async (query) => {
+        made.inboxQueries.push(query);
+        return made.inbox;
+      },
+      deadLetterGroups: async (query) => {
+        made.queries.push(query);
+        return made.groups;
+      },
+      countDeadLetters: async (query) => {
+        made.queries.push(query);
+        return made.count;
       },
     }),
     log: { info: () => {}, warn: () => {}, error: (message, fields) => logged.push({ message, ...fields }) },
@@ -101,6 +122,10 @@ export function harness(): Harness {
     fakes,
     queries: [],
     found: { runs: [], nextCursor: null },
+    inboxQueries: [],
+    inbox: { approvals: [], nextCursor: null },
+    groups: { groups: [], more: false },
+    count: 0,
     logged,
     fetch: async (url, init) => api.request(url, init, environment),
   };

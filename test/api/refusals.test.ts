@@ -7,7 +7,7 @@ import { type Ask, harness, secret } from "./harness.ts";
 
 const start = "/v1/workflows/echo/runs";
 const run = "/v1/runs/known";
-const callback = `/callbacks/${signToken(secret, { namespace: "default", runId: "known", key: "kyc", expiresAt: null })}`;
+const callback = `/callbacks/${signToken(secret, "callback", { namespace: "default", runId: "known", key: "kyc", expiresAt: null })}`;
 const anonymous = { authorization: null };
 
 function nested(depth: number): unknown {
@@ -148,7 +148,7 @@ const refused: [string, FaultCode, string, Ask?][] = [
   [
     "a token signed with another secret",
     "callback_invalid",
-    `/callbacks/${signToken("x", { namespace: "default", runId: "known", key: "kyc", expiresAt: null })}`,
+    `/callbacks/${signToken("x", "callback", { namespace: "default", runId: "known", key: "kyc", expiresAt: null })}`,
     { method: "POST", headers: anonymous },
   ],
   [

@@ -21,7 +21,8 @@ test("a run is read with its values", async () => {
   expect(status).toBe(200);
   expect(headers.get("cache-control")).toBe("no-store");
   expect(body).toMatchObject({ id: "run", status: "waiting", createdAt: at, endedAt: null, input: { customer: "acme" }, output: null, error: null });
-  expect(body).not.toHaveProperty("seq");
+  expect(body).toMatchObject({ seq: 1, origin: null, fingerprint: null });
+  expect(body).not.toHaveProperty("approvals");
   expect(fakes.waits).toEqual([0]);
 });
 
@@ -100,7 +101,16 @@ test("a step is found by its key, whatever signs it holds", async () => {
 test("the journal is told entry by entry", async () => {
   const { ask, fakes } = await withRun();
   const run = fakes.runs.get("default:run")!;
-  run.journal.push({ kind: "run.ended", at: startOfTime, seq: 2, status: "completed", reason: null, actor: null, value: encode({ done: new Date(0) }) });
+  run.journal.push({
+    kind: "run.ended",
+    at: startOfTime,
+    seq: 2,
+    status: "completed",
+    reason: null,
+    actor: null,
+    error: null,
+    value: encode({ done: new Date(0) }),
+  });
 
   const first = await ask("/v1/runs/run/journal?limit=1");
   const second = await ask("/v1/runs/run/journal?limit=1&after=1", { headers: { "accept-values": "devalue" } });
@@ -110,7 +120,7 @@ test("the journal is told entry by entry", async () => {
     nextCursor: "1",
   });
   expect(second.body).toEqual({
-    entries: [{ seq: 2, at, kind: "run.ended", status: "completed", reason: null, actor: null, value: encode({ done: new Date(0) }) }],
+    entries: [{ seq: 2, at, kind: "run.ended", status: "completed", reason: null, actor: null, error: null, value: encode({ done: new Date(0) }) }],
     nextCursor: null,
   });
 });
@@ -128,32 +138,6 @@ test("an event is recorded once per id or key, and every time without", async ()
 
   expect(fakes.writes).toHaveLength(4);
   expect(fakes.writes[0]).toEqual(["event", { eventId: "e1", name: "invoice.paid", eventKey: "inv-1", payload: encode({ amount: 5 }) }]);
-});
-
-test("a run is cancelled or terminated in the name of the key, and its resulting state is told", async () => {
-  const { ask, fakes } = await withRun();
-
-  const cancelled = await ask("/v1/runs/run/cancel", { body: { reason: "customer left" } });
-  await ask("/v1/workflows/strict/runs", { body: { id: "next", input: { customer: "acme" } } });
-  const terminated = await ask("/v1/runs/next/terminate", { method: "POST" });
-
-  expect(cancelled).toMatchObject({ status: 200, body: { id: "run", status: "cancelled", endedAt: at } });
-  expect(terminated).toMatchObject({ status: 200, body: { id: "next", status: "terminated" } });
-  expect(fakes.writes[0]).toEqual(["cancelled", { actor: "api:default", reason: "customer left" }]);
-  expect(fakes.writes[2]).toEqual(["terminated", { actor: "api:default", reason: null }]);
-});
-
-test("a paused run is resumed in the name of the key; a repeat finds it going on", async () => {
-  const { ask, fakes } = await withRun();
-  const run = fakes.runs.get("default:run")!;
-  run.summary = { ...run.summary, status: "paused" };
-
-  const resumed = await ask("/v1/runs/run/resume", { body: { reason: "service repaired" } });
-  const again = await ask("/v1/runs/run/resume", { method: "POST" });
-
-  expect(resumed).toMatchObject({ status: 200, body: { id: "run", status: "running" } });
-  expect(again).toMatchObject({ status: 409, body: { code: "not_paused" } });
-  expect(fakes.writes).toEqual([["resumed", { actor: "api:default", reason: "service repaired" }]]);
 });
 
 test("what is deployed is listed, newest version first, with the schema of its input", async () => {

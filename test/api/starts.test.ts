@@ -32,6 +32,9 @@ test("a start answers with the run, its address, and when it has ended with what
     endedAt: at,
     nextWakeAt: null,
     error: null,
+    fingerprint: null,
+    origin: null,
+    seq: 1,
     input: { customer: "acme" },
     output: { customer: "acme" },
   });

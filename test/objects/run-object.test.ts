@@ -23,7 +23,7 @@ test("a run in its object completes and its steps are there", async () => {
   expect(started).toMatchObject({ created: true, run: { status: "completed" } });
   const detail = await run.detail(0);
   expect(decode(detail.output ?? "")).toBe(3);
-  const steps = await run.steps(0, 100);
+  const { items: steps } = await run.steps(0, 100);
   expect(steps.map((step) => [step.key, step.status, step.attempts.length])).toEqual([
     ["a", "completed", 1],
     ["b", "completed", 1],

@@ -34,6 +34,9 @@ export function runSummary(changes: Partial<RunSummary> & Pick<RunSummary, "name
     endedAt: null,
     nextWakeAt: null,
     error: null,
+    fingerprint: null,
+    origin: null,
+    approvals: [],
     seq: 1,
     ...changes,
   };

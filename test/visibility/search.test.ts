@@ -293,6 +293,9 @@ test("the largest query that is allowed fits into one statement", async () => {
     status: runStatuses.filter((status) => status !== "completed"),
     reason: "event",
     version: "1",
+    step: "charge",
+    fingerprint: "f1",
+    deadLetter: true,
     createdAfter: 0,
     createdBefore: 2e12,
     updatedAfter: 0,
@@ -307,7 +310,9 @@ test("the largest query that is allowed fits into one statement", async () => {
   const attributes = Object.fromEntries(Array.from({ length: 10 }, (_, place) => [`attribute${place}`, place]));
   await projectSummaries(
     db,
-    ["run-1", "run-2"].map((id) => runSummary({ namespace, id, status: "failed", endedAt: 1_700_000_002_000, attributes })),
+    ["run-1", "run-2"].map((id) =>
+      runSummary({ namespace, id, status: "failed", step: "charge#2", fingerprint: "f1", endedAt: 1_700_000_002_000, attributes }),
+    ),
   );
 
   expect((await allPages(query)).map((run) => run.id)).toEqual(["run-1", "run-2"]);
