@@ -3,12 +3,12 @@ import type { AttemptFailed, AttemptStarted, Entry, EventReceived, Recorded, Run
 import { Fault } from "./fault.ts";
 import { limits } from "./limits.ts";
 import { nextAttemptAt } from "./retry-policy.ts";
-import { rollbackBegun } from "./rollback.ts";
+import { codeEnded, rollbackBegun } from "./rollback.ts";
 import { isFinal } from "./run.ts";
 import type { BufferedEvent, RunState } from "./run-state.ts";
 import { runStatus } from "./run-view.ts";
 import { isUnderWay, type StepState } from "./step-state.ts";
-import { summarizeError } from "./value.ts";
+import { encodeError, summarizeError } from "./value.ts";
 
 /**
  * The decisions: what a journal gains when something happens. Pure: state and facts in, entries out; a refusal is a thrown Fault, and then
@@ -64,6 +64,19 @@ function exhausted(state: RunState, step: StepState, failure: { readonly at: num
 export function attemptLost(step: StepState, at: number, error: string): AttemptFailed {
   const pauseMs = step.lostInARow < 2 ? 0 : Math.min(1000 * 2 ** (step.lostInARow - 2), 60_000);
   return { kind: "attempt.failed", at, key: step.key, attempt: step.attempt, lost: true, retryAt: at + pauseMs, value: error };
+}
+
+/** The run is held, and its code is not in memory: the attempts that ran there are over, though nobody runs them again yet. */
+export function attemptsCutOff(state: RunState, at: number): readonly Entry[] {
+  const running = [...state.open.values()].filter((step) => step.status === "running");
+  return running.map((step) => attemptLost(step, at, encodeError(new Fault("attempt_lost", `Attempt ${step.attempt} of ${step.key} was cut off.`))));
+}
+
+/** The run took too long: it fails, after undoing what it did. */
+export function timedOut(state: RunState, at: number): Entry {
+  const value = encodeError(new Fault("timeout", "The run took longer than its time-out."));
+  const end = { status: "failed", reason: "run_timeout", actor: null, failedKey: null, error: summarizeError(value) } as const;
+  return codeEnded(state, { at, end, value }, state.started);
 }
 
 export function attemptStarted(step: StepState, at: number): AttemptStarted {

@@ -1,33 +1,28 @@
 import { type DecideCommand, decided } from "#core/approval.ts";
 import type { AttemptOutcome, AttemptRef, CallbackTerms, Claim, EventAccepted, EventCommand, Operation, Settled, StartCommand } from "#core/command.ts";
-import { attemptLost, attemptStarted, callbackArrived, checkSameStart, eventArrived, waitEnded } from "#core/decision.ts";
+import { attemptStarted, attemptsCutOff, callbackArrived, checkSameStart, eventArrived, timedOut, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { checkSameOrigin, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
 import { operationEntries, rollbackOfEnded } from "#core/operator-decision.ts";
-import { codeEnded } from "#core/rollback.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
 import { nextDeadline, summarize } from "#core/run-view.ts";
 import type { StepState } from "#core/step-state.ts";
-import { decode, encode, encodeError, summarizeError } from "#core/value.ts";
+import { decode, encode } from "#core/value.ts";
 import { AlarmKeeper } from "./alarm-keeper.ts";
+import { BlockedPoll } from "./blocked-poll.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
 import { Ledger } from "./ledger.ts";
 import { newRun } from "./new-run.ts";
 import { Notices } from "./notices.ts";
+import { refuseUnfit, takerOf, withCheckedInput } from "./payload-check.ts";
 import type { EnginePorts } from "./ports.ts";
 import { Publication } from "./publication.ts";
-import { parseAutomationInput } from "./step-calls.ts";
+import { StallWatch } from "./stall-watch.ts";
 import { Waiters } from "./waiters.ts";
-
-/** How often a blocked run looks whether what blocked it is gone: doubling from the first to the second, in ms. */
-const blockedPollMs = { first: 30_000, longest: 15 * 60_000 };
-
-/** After so many leases without a sign of life from code that is in no step, the run is blocked as stalled. */
-const stalledAfterWakes = 20;
 
 /** How long a run may be busy before the index shows it, in ms. A run that ends sooner costs one index write. */
 const showBusyAfterMs = 1000;
@@ -46,11 +41,9 @@ export class RunEngine {
   readonly #quietWaiters: Waiters;
   readonly #endWaiters: Waiters;
   #execution: Execution | null = null;
-  #blockedPolls = 0;
-  #blockedPollAt = 0;
   #dropped = false;
-  #lastActivity = -1;
-  #silentWakes = 0;
+  readonly #stallWatch = new StallWatch();
+  readonly #blockedPoll = new BlockedPoll();
   #cancelShowBusy: (() => void) | null = null;
 
   constructor(ports: EnginePorts) {
@@ -116,7 +109,7 @@ export class RunEngine {
   /** @throws Fault `run_not_found`, `run_ended`, `inbox_full`, or `invalid_payload` when a wait has a schema that refuses it. */
   async sendEvent(command: EventCommand): Promise<EventAccepted> {
     this.#mustExist();
-    await this.#checkPayload(command.payload, () => this.#takerOf(command));
+    await this.#checkPayload(command.payload, () => takerOf(this.state, command, this.#ledger.now()));
     const entries = eventArrived(this.state, command, this.#ledger.now());
     const step = entries[1]?.kind === "step.completed" ? entries[1].key : null;
     this.#commitAndGoOn(entries);
@@ -151,7 +144,7 @@ export class RunEngine {
     this.#mustExist();
     const now = this.#ledger.now();
     const wasHeld = this.state.paused !== null;
-    const entries = operationEntries(this.state, this.#withCheckedInput(operation), now);
+    const entries = operationEntries(this.state, withCheckedInput(this.#ports.registry, this.state, operation), now);
     this.#ledger.commit(entries);
     if (wasHeld && !this.state.paused) this.#dispatch.sendAll();
     this.#doDue(now);
@@ -196,7 +189,12 @@ export class RunEngine {
     if (this.state.ended) this.#alarm.learn(null);
     else this.#alarm.set(now + this.#ports.settings.leaseMs);
     this.#doDue(now);
-    this.#watchForStall();
+    if (this.#stallWatch.sawWake(this.#execution)) {
+      this.#block(
+        "stalled",
+        "The code has been waiting for something that is no step. Put what it awaits into a step, so that it can be recorded and timed out.",
+      );
+    }
     this.#proceed();
     if (!this.busy && this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
     this.#turnDone();
@@ -240,15 +238,13 @@ export class RunEngine {
     this.#execution?.close(new Fault("cancelled", "The object is gone."));
   }
 
-  /** A corrected input must fit the automation's schema, where that is known here. */
-  #withCheckedInput(operation: Operation): Operation {
-    if (operation.action !== "retry" || operation.value === null) return operation;
-    const automation = this.#ports.registry.automation(this.state.steps.get(operation.key)?.automation ?? "");
-    return automation ? { ...operation, value: encode(parseAutomationInput(automation, decode(operation.value))) } : operation;
-  }
-
   #mustExist(): void {
     if (!this.exists) throw new Fault("run_not_found");
+  }
+
+  #commitAndAdvance(entries: readonly Entry[]): void {
+    this.#ledger.commit(entries);
+    this.#execution?.advance();
   }
 
   #commitAndGoOn(entries: readonly Entry[]): void {
@@ -268,12 +264,12 @@ export class RunEngine {
     const { state } = this;
     if (state.ended) return this.#wrapUp();
     if (this.#dropped || !state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
-    if (state.paused) return this.#recordLosses();
-    if (state.blocked && this.#ledger.now() < this.#blockedPollAt) return;
+    if (state.paused) return this.#ledger.commit(attemptsCutOff(state, this.#ledger.now()));
+    if (state.blocked && this.#ledger.now() < this.#blockedPoll.at) return;
     const definition = this.#ports.registry.workflow(state.created.workflow, state.created.version);
     if (!definition)
       return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
-    if (state.blocked) this.#postponeBlocked();
+    if (state.blocked) this.#blockedPoll.postpone(this.#ledger.now());
     this.#execution = new Execution(this.#ledger, this.#ports, {
       dispatch: (step) => this.#dispatch.send(step),
       progressed: () => this.#arm(),
@@ -285,47 +281,17 @@ export class RunEngine {
     this.#execution.run(definition);
   }
 
-  /** Code that waits for ever for what is no step would keep its object for ever. */
-  #watchForStall(): void {
-    const execution = this.#execution;
-    const activity = execution?.idlesOutsideSteps ? execution.activity : -1;
-    this.#silentWakes = activity >= 0 && activity === this.#lastActivity ? this.#silentWakes + 1 : 0;
-    this.#lastActivity = activity;
-    if (this.#silentWakes < stalledAfterWakes) return;
-    this.#silentWakes = 0;
-    this.#block(
-      "stalled",
-      "The code has been waiting for something that is no step. Put what it awaits into a step, so that it can be recorded and timed out.",
-    );
-  }
-
-  /** The run is held, and its code is not here: what was executing when the last object went is over, though nobody runs it again yet. */
-  #recordLosses(): void {
-    for (const step of [...this.state.open.values()]) {
-      if (step.status !== "running") continue;
-      const error = new Fault("attempt_lost", `Attempt ${step.attempt} of ${step.key} was cut off.`);
-      this.#ledger.commit([attemptLost(step, this.#ledger.now(), encodeError(error))]);
-    }
-  }
-
   #doDue(now: number): void {
     const { state } = this;
     const { created } = state;
     if (!created || state.ended) return;
     if (state.paused) return;
-    if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) return this.#timeOut(now);
+    if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) return this.#commitAndAdvance([timedOut(state, now)]);
     if (!state.started && created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
     if (state.blocked) return;
     let waitsEnded = false;
     for (const step of [...state.open.values()]) waitsEnded = this.#stepDue(step, now) || waitsEnded;
     if (waitsEnded) this.#execution?.advance();
-  }
-
-  #timeOut(at: number): void {
-    const value = encodeError(new Fault("timeout", "The run took longer than its time-out."));
-    const end = { status: "failed", reason: "run_timeout", actor: null, failedKey: null, error: summarizeError(value) } as const;
-    this.#ledger.commit([codeEnded(this.state, { at, end, value }, this.state.started)]);
-    this.#execution?.advance();
   }
 
   /** True when the step's wait ended. */
@@ -355,15 +321,9 @@ export class RunEngine {
     if (!this.state.blocked) {
       this.#ports.log.error(`Blocked: ${message}`, { reason });
       this.#ledger.commit([{ kind: "run.blocked", at: this.#ledger.now(), reason, message }]);
-      this.#blockedPolls = 0;
-    }
-    this.#postponeBlocked();
+      this.#blockedPoll.begin(this.#ledger.now());
+    } else this.#blockedPoll.postpone(this.#ledger.now());
     this.#becameQuiet();
-  }
-
-  #postponeBlocked(): void {
-    this.#blockedPollAt = this.#ledger.now() + Math.min(blockedPollMs.first * 2 ** this.#blockedPolls, blockedPollMs.longest);
-    this.#blockedPolls++;
   }
 
   /** The run has ended: everything in memory is let go, and the index must hear of it. */
@@ -411,7 +371,7 @@ export class RunEngine {
 
   #runWakeAt(now: number): number {
     const { blocked, paused, rollback, deadlineAt } = this.state;
-    if (blocked && !this.busy) return Math.min(rollback || paused ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY), this.#blockedPollAt);
+    if (blocked && !this.busy) return Math.min(rollback || paused ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY), this.#blockedPoll.at);
     const leaseAt = now + this.#ports.settings.leaseMs;
     if (paused) return this.busy ? leaseAt : Number.POSITIVE_INFINITY;
     const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;
@@ -433,12 +393,6 @@ export class RunEngine {
     this.#alarm.stand(this.#wakeAt(now), { now, earlyIsFine: this.busy || this.state.ended !== null });
   }
 
-  #takerOf(command: EventCommand): StepState | null {
-    if (this.state.ended || this.state.eventIds.has(command.eventId)) return null;
-    const ended = eventArrived(this.state, command, this.#ledger.now())[1];
-    return ended?.kind === "step.completed" ? (this.state.open.get(ended.key) ?? null) : null;
-  }
-
   /** Asks the code, replayed if need be, whether a payload fits the wait that takes it. Code that can't run is not asked. */
   async #checkPayload(payload: string, taker: () => StepState | null): Promise<void> {
     const step = taker();
@@ -446,8 +400,6 @@ export class RunEngine {
     this.#proceed();
     while (this.#execution?.busy && this.#execution.replaying) await this.#ports.clock.idle();
     const now = taker();
-    const issues = now ? (this.#execution?.issuesWith(now.key, decode(payload)) ?? []) : [];
-    if (now && issues.length > 0)
-      throw new Fault("invalid_payload", `The payload does not fit step ${now.key}: ${issues.join("; ")}`, { step: now.key, issues });
+    if (now) refuseUnfit(now, this.#execution?.issuesWith(now.key, decode(payload)) ?? []);
   }
 }

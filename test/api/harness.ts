@@ -86,7 +86,6 @@ export function harness(): Harness {
         made.queries.push(query);
         return made.found;
       },
-      approvals: async () => ({ approvals: [], nextCursor: null }),
       approvals: async (query) => {
         made.inboxQueries.push(query);
         return made.inbox;

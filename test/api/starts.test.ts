@@ -16,7 +16,7 @@ test("a start answers with the run, its address, and when it has ended with what
 
   expect(status).toBe(201);
   expect(headers.get("location")).toBe("/v1/runs/first");
-  expect(fakes.waits).toEqual([10_000, 0]);
+  expect(fakes.waits).toEqual([10_000]);
   expect(body).toEqual({
     namespace: "default",
     id: "first",
