@@ -40,31 +40,31 @@ function isKept(step: StepState, first: StepState): boolean {
   return (step.status === "completed" || step.status === "failed") && step.endSeq !== null && step.endSeq < first.startSeq;
 }
 
-/** The entries that a fork takes over. `valueOf` reads a value that is not beside its entry. */
-export function entriesForFork(entries: readonly Recorded[], plan: ForkPlan, valueOf: (seq: number) => string): readonly Entry[] {
+/** The entries that a fork takes over. `readValue` reads a value that is not beside its entry. */
+export function entriesForFork(entries: readonly Recorded[], plan: ForkPlan, readValue: (seq: number) => string): readonly Entry[] {
   const kept = new Set(plan.kept);
   return entries.flatMap((entry): readonly Entry[] => {
     if (entry.kind === "operator.acted") {
       const keys = entry.keys.filter((key) => kept.has(key));
-      return keys.length > 0 && (entry.action === "retry" || entry.action === "resume") ? [plain({ ...entry, keys }, valueOf)] : [];
+      return keys.length > 0 && (entry.action === "retry" || entry.action === "resume") ? [plain({ ...entry, keys }, readValue)] : [];
     }
-    return "key" in entry && kept.has(entry.key) ? [plain(entry, valueOf)] : [];
+    return "key" in entry && kept.has(entry.key) ? [plain(entry, readValue)] : [];
   });
 }
 
 /** The entries that a run takes over to undo them: all but the first and the last. */
-export function entriesForRollback(entries: readonly Recorded[], valueOf: (seq: number) => string): readonly Entry[] {
+export function entriesForRollback(entries: readonly Recorded[], readValue: (seq: number) => string): readonly Entry[] {
   return entries
     .filter((entry) => entry.kind !== "run.created" && entry.kind !== "run.ended" && entry.kind !== "event.received")
-    .map((entry) => plain(entry, valueOf));
+    .map((entry) => plain(entry, readValue));
 }
 
 /** An entry for another journal: without its number, with its value, and with the payload of the event it points to. */
-function plain(entry: Recorded, valueOf: (seq: number) => string): Entry {
+function plain(entry: Recorded, readValue: (seq: number) => string): Entry {
   const { seq, valueOmitted, ...rest } = entry;
   if ((rest.kind === "step.completed" || rest.kind === "step.failed") && rest.eventSeq !== null)
-    return { ...rest, value: valueOf(rest.eventSeq), eventSeq: null };
-  return valueOmitted ? ({ ...rest, value: valueOf(seq) } as Entry) : rest;
+    return { ...rest, value: readValue(rest.eventSeq), eventSeq: null };
+  return valueOmitted ? ({ ...rest, value: readValue(seq) } as Entry) : rest;
 }
 
 /** A run of this id exists: was it made from the same run, in the same way? @throws Fault `run_exists`. */

@@ -34,20 +34,19 @@ function isExecuting(state: RunState, busy: boolean): boolean {
 export function runReason(state: RunState, busy: boolean): Reason | null {
   if (state.ended) return endReason(state);
   if (state.blocked) return { code: state.blocked.reason, message: state.blocked.message, step: null, until: null };
-  const parked = parkedStep(state);
   const status = runStatus(state, busy);
-  if (status === "paused" && parked) return parkedReason(parked);
-  if (state.paused)
-    return {
-      code: "operator",
-      message: status === "paused" ? "An operator holds the run." : "An operator holds the run; what is under way finishes.",
-      step: null,
-      until: null,
-    };
+  const parked = status === "paused" ? parkedStep(state) : null;
+  if (parked) return parkedReason(parked);
+  if (state.paused) return heldReason(status);
   if (!state.started) return { code: "delayed", message: "The run starts later.", step: null, until: state.created?.startAt ?? null };
   const step = nextDue(state);
   if (state.cancel) return { code: "cancelling", message: "The run was cancelled and is cleaning up.", step: step?.key ?? null, until: null };
   return status === "waiting" && step ? waitReason(step) : null;
+}
+
+function heldReason(status: RunStatus): Reason {
+  const message = status === "paused" ? "An operator holds the run." : "An operator holds the run; what is under way finishes.";
+  return { code: "operator", message, step: null, until: null };
 }
 
 function parkedReason(step: StepState): Reason {

@@ -11,21 +11,14 @@ export function stepKey(name: string, count: number): string {
 
 /** @throws Fault `invalid_step` for an empty or over-long name, or one with control characters. */
 export function checkStepName(name: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
-  if (
-    typeof name !== "string" ||
-    name.length === 0 ||
-    name.startsWith("~") ||
-    !name.isWellFormed() ||
-    name.length > limits.nameLength ||
-    /[\u0000-\u001f]/.test(name)
-  ) {
-    throw new Fault(
-      "invalid_step",
-      `A step's name must be 1 to ${limits.nameLength} characters without control characters, not beginning with "~"; got ${JSON.stringify(name)}.`,
-    );
-  }
+  const isText = typeof name === "string" && name.length > 0 && name.length <= limits.nameLength && name.isWellFormed();
+  if (isText && !name.startsWith("~") && !controlCharacter.test(name)) return;
+  const rule = `A step's name must be 1 to ${limits.nameLength} characters without control characters, not beginning with "~"`;
+  throw new Fault("invalid_step", `${rule}; got ${JSON.stringify(name)}.`);
 }
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const controlCharacter = /[\u0000-\u001f]/;
 
 /**
  * The key that every attempt of a step sends with its effect, for ever the same. ASCII, at most 200 characters, so that it

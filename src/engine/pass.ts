@@ -169,16 +169,27 @@ export class Pass {
   /** Shows the function the moments that are its turn to see. Stops after each delivery, so that what the delivery sets off comes first. */
   #pump(): void {
     while (!this.#cooling && !this.#closed) {
-      const moment = this.#state.moments[this.#cursor];
       // A rollback needs the replay to its end, for the calls that hold how to undo; what the function would see after that is not for it any more.
       if (this.#state.paused && !this.#state.rollback) return this.#watch();
       if (!this.#announced && !this.replaying) this.#announce();
-      if (this.#closed) return;
-      if (!moment) return this.#caughtUp();
-      if (moment.type === "start" && !this.#calls.has(moment.key)) return this.#watch();
-      this.#cursor++;
-      if (moment.type !== "start") this.#deliver(moment);
+      else if (!this.#next()) return;
     }
+  }
+
+  /** Takes the next moment. False when it is not there yet, or the function has not come to it. */
+  #next(): boolean {
+    const moment = this.#state.moments[this.#cursor];
+    if (!moment) {
+      this.#caughtUp();
+      return false;
+    }
+    if (moment.type === "start" && !this.#calls.has(moment.key)) {
+      this.#watch();
+      return false;
+    }
+    this.#cursor++;
+    if (moment.type !== "start") this.#deliver(moment);
+    return true;
   }
 
   #deliver(moment: Moment): void {

@@ -242,11 +242,6 @@ export class RunEngine {
     if (!this.exists) throw new Fault("run_not_found");
   }
 
-  #commitAndAdvance(entries: readonly Entry[]): void {
-    this.#ledger.commit(entries);
-    this.#execution?.advance();
-  }
-
   #commitAndGoOn(entries: readonly Entry[]): void {
     this.#ledger.commit(entries);
     if (entries.length > 0) this.#goOn();
@@ -266,9 +261,9 @@ export class RunEngine {
     if (this.#dropped || !state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
     if (state.paused) return this.#ledger.commit(attemptsCutOff(state, this.#ledger.now()));
     if (state.blocked && this.#ledger.now() < this.#blockedPoll.at) return;
-    const definition = this.#ports.registry.workflow(state.created.workflow, state.created.version);
-    if (!definition)
-      return this.#block("version_missing", `Version ${state.created.version} of ${state.created.workflow} is not deployed. The run goes on when it is.`);
+    const { workflow, version } = state.created;
+    const definition = this.#ports.registry.workflow(workflow, version);
+    if (!definition) return this.#block("version_missing", `Version ${version} of ${workflow} is not deployed. The run goes on when it is.`);
     if (state.blocked) this.#blockedPoll.postpone(this.#ledger.now());
     this.#execution = new Execution(this.#ledger, this.#ports, {
       dispatch: (step) => this.#dispatch.send(step),
@@ -283,30 +278,21 @@ export class RunEngine {
 
   #doDue(now: number): void {
     const { state } = this;
-    const { created } = state;
-    if (!created || state.ended) return;
-    if (state.paused) return;
-    if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) return this.#commitAndAdvance([timedOut(state, now)]);
-    if (!state.started && created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
-    if (state.blocked) return;
-    let waitsEnded = false;
-    for (const step of [...state.open.values()]) waitsEnded = this.#stepDue(step, now) || waitsEnded;
-    if (waitsEnded) this.#execution?.advance();
+    if (!state.created || state.ended || state.paused) return;
+    if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) this.#ledger.commit([timedOut(state, now)]);
+    if (!state.started && state.created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
+    if (state.blocked || state.ended) return;
+    for (const step of [...state.open.values()]) this.#stepDue(step, now);
+    this.#execution?.advance();
   }
 
-  /** True when the step's wait ended. */
-  #stepDue(step: StepState, now: number): boolean {
-    if (step.wakeAt !== null && step.wakeAt <= now) {
-      this.#ledger.commit([waitEnded(step, now)]);
-      return true;
-    }
+  #stepDue(step: StepState, now: number): void {
+    if (step.wakeAt !== null && step.wakeAt <= now) return this.#ledger.commit([waitEnded(step, now)]);
     this.#dispatch.doDue(step, now);
     if (step.lostInARow >= limits.lostAttemptsInARow) {
-      this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; what runs it may not survive it.`);
-      return false;
+      return this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; what runs it may not survive it.`);
     }
     if (step.status === "retrying" && (step.retryAt ?? 0) <= now) this.#retry(step, now);
-    return false;
   }
 
   #retry(step: StepState, now: number): void {

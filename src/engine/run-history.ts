@@ -98,10 +98,10 @@ export function runForkPlan(source: HistorySource, from: string): ForkPlan {
 export function takenOver(source: HistorySource, origin: RunOrigin): TakenOver {
   const { state, journal } = source;
   if (!state.created) throw new Fault("run_not_found");
-  const valueOf = (seq: number): Encoded => journal.value(seq);
+  const readValue = (seq: number): Encoded => journal.value(seq);
   const all = journal.load();
   const entries =
-    origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), valueOf) : entriesForRollback(all, valueOf);
+    origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), readValue) : entriesForRollback(all, readValue);
   const length = entries.reduce((sum, entry) => sum + ("value" in entry ? (entry.value?.length ?? 0) : 0), 0);
   if (length > limits.takenOverLength) throw new Fault("value_too_large", `The run has recorded more than a new run can take over: ${length} characters.`);
   return { origin, entries };

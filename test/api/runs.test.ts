@@ -108,6 +108,7 @@ test("the journal is told entry by entry", async () => {
     status: "completed",
     reason: null,
     actor: null,
+    failedKey: null,
     error: null,
     value: encode({ done: new Date(0) }),
   });
@@ -120,7 +121,9 @@ test("the journal is told entry by entry", async () => {
     nextCursor: "1",
   });
   expect(second.body).toEqual({
-    entries: [{ seq: 2, at, kind: "run.ended", status: "completed", reason: null, actor: null, error: null, value: encode({ done: new Date(0) }) }],
+    entries: [
+      { seq: 2, at, kind: "run.ended", status: "completed", reason: null, actor: null, failedKey: null, error: null, value: encode({ done: new Date(0) }) },
+    ],
     nextCursor: null,
   });
 });
