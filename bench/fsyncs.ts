@@ -20,8 +20,11 @@ export async function fsyncsPerStep(client: Client, pid: number | null): Promise
   };
 }
 
+/** Of the machine, not of a package. */
+const strace = "strace";
+
 async function countFsyncs(pid: number, action: () => Promise<void>): Promise<number> {
-  const tracer = spawn("strace", ["-f", "-e", "trace=fsync,fdatasync", "-p", String(pid)], { stdio: ["ignore", "ignore", "pipe"] });
+  const tracer = spawn(strace, ["-f", "-e", "trace=fsync,fdatasync", "-p", String(pid)], { stdio: ["ignore", "ignore", "pipe"] });
   const ended = new Promise((resolve) => tracer.on("close", resolve));
   let text = "";
   const attached = new Promise<void>((resolve, reject) => {

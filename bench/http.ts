@@ -17,7 +17,7 @@ export interface Client {
 export function createClient(url: URL): Client {
   // A kept connection is given up before workerd does (after 5 s), or a request could meet its end.
   const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: 2_000 });
-  const send = (method: string, path: string, body?: unknown, again = 2): Promise<Response> =>
+  const send = (method: string, path: string, body?: unknown, repeats = 20): Promise<Response> =>
     new Promise((resolve, reject) => {
       const headers = { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { "content-type": "application/json" }) };
       const outgoing = request(new URL(path, url), { method, agent, headers, timeout: 120_000 }, (incoming) => {
@@ -40,8 +40,8 @@ export function createClient(url: URL): Client {
       });
       outgoing.on("timeout", () => outgoing.destroy(new Error("No answer within two minutes.")));
       outgoing.on("error", (error: Error & { code?: string }) => {
-        // The server closed a connection that it had for too long without a request, as it does after a stall of its own.
-        if (again > 0 && error.code === "ECONNRESET") send(method, path, body, again - 1).then(resolve, reject);
+        // After a stall of the machine, workerd takes connections for idle whose request it has not read yet, and closes them.
+        if (repeats > 0 && error.code === "ECONNRESET") send(method, path, body, repeats - 1).then(resolve, reject);
         else reject(error);
       });
       outgoing.end(body === undefined ? undefined : JSON.stringify(body));

@@ -154,7 +154,8 @@ function attemptProblems(key: string, step: StepAttempts, effects: readonly Effe
   for (const { attempt } of effects) {
     if (acted.has(attempt)) problems.push(`attempt ${attempt} of ${key} acted twice`);
     if (!step.begun.has(attempt)) problems.push(`attempt ${attempt} of ${key} acted unrecorded`);
-    if (step.completedBy !== null && attempt > step.completedBy) problems.push(`attempt ${attempt} of ${key} acted after attempt ${step.completedBy} had completed`);
+    if (step.completedBy !== null && attempt > step.completedBy)
+      problems.push(`attempt ${attempt} of ${key} acted after attempt ${step.completedBy} had completed`);
     acted.add(attempt);
   }
   return problems;

@@ -1,6 +1,6 @@
+import { type SegnoEnv, segno } from "segno";
 import { automation } from "#sdk/automation.ts";
 import { workflow } from "#sdk/workflow.ts";
-import { segno, type SegnoEnv } from "../src/segno.ts";
 
 /** The Worker of the kill test. Each run has 20 steps of every kind; those that do something tell the sink in the harness process. */
 

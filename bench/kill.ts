@@ -14,7 +14,11 @@ import { percentile } from "./statistics.ts";
  * how long the world takes to answer; what the machine makes of that is not repeatable.
  */
 const { values: options } = parseArgs({
-  options: { kills: { type: "string", default: "10" }, runs: { type: "string", default: "0" }, seed: { type: "string", default: String(Date.now() % 1_000_000) } },
+  options: {
+    kills: { type: "string", default: "10" },
+    runs: { type: "string", default: "0" },
+    seed: { type: "string", default: String(Date.now() % 1_000_000) },
+  },
 });
 const kills = Number(options.kills);
 const runsAtLeast = Number(options.runs);
@@ -180,7 +184,8 @@ async function examineAll(client: Client, sink: Sink, indexed: Indexed): Promise
   const found: Finding[] = [];
   const waiting = [...runs.values()];
   const examiner = async (): Promise<void> => {
-    for (let run = waiting.pop(); run; run = waiting.pop()) found.push(...(await examine(client, run, { effects: sink.of(run.id), indexStatus: indexed.get(run.id) ?? null })));
+    for (let run = waiting.pop(); run; run = waiting.pop())
+      found.push(...(await examine(client, run, { effects: sink.of(run.id), indexStatus: indexed.get(run.id) ?? null })));
   };
   await Promise.all(Array.from({ length: 4 }, examiner));
   return found;
@@ -220,15 +225,21 @@ function report(findings: readonly Finding[]): void {
   const ms = (values: readonly number[], share: number): string => (values.length > 0 ? `${percentile(values, share).toFixed(0)} ms` : "none");
   const repeatedEffects = sink.effects.length - new Set(sink.effects.map(({ idempotencyKey }) => idempotencyKey)).size;
   const failed = new Set(findings.map(({ runId }) => runId)).size;
-  console.log(`seed ${options.seed}: ${killedAt.length} kills, ${runs.size} runs, ${runs.size * stepsPerRun} steps, at least ${counts.fewestUnderWay} runs under way at each kill`);
-  console.log(`${sink.effects.length} effects, ${repeatedEffects} of them repeats, ${times.length} steps taken up again; ${counts.repeatedRequests} requests repeated until acknowledged`);
+  console.log(
+    `seed ${options.seed}: ${killedAt.length} kills, ${runs.size} runs, ${runs.size * stepsPerRun} steps, at least ${counts.fewestUnderWay} runs under way at each kill`,
+  );
+  console.log(
+    `${sink.effects.length} effects, ${repeatedEffects} of them repeats, ${times.length} steps taken up again; ${counts.repeatedRequests} requests repeated until acknowledged`,
+  );
   console.log(ofKind.map(([kind, count]) => `${kind} ${count}`).join(", "));
   console.log(`restart p50 ${ms(restartMs, 0.5)}, p99 ${ms(restartMs, 0.99)}; recovery p50 ${ms(times, 0.5)}, p99 ${ms(times, 0.99)}, longest ${ms(times, 1)}`);
   console.log(`${runs.size - failed} passed, ${failed} failed`);
 }
 
 function progress(what: string): void {
-  process.stderr.write(`${(performance.now() / 1000).toFixed(1)} s: ${what}, ${runs.size} runs started, ${underWay()} under way, ${sink.effects.length} effects\n`);
+  process.stderr.write(
+    `${(performance.now() / 1000).toFixed(1)} s: ${what}, ${runs.size} runs started, ${underWay()} under way, ${sink.effects.length} effects\n`,
+  );
 }
 
 function pause(ms: number): Promise<void> {

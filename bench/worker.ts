@@ -1,8 +1,8 @@
+import { type SegnoEnv, segno } from "segno";
 import type { StartCommand } from "#core/command.ts";
 import { encode } from "#core/value.ts";
 import { type RunNamespace, runHandle } from "#objects/runs.ts";
 import { workflow } from "#sdk/workflow.ts";
-import { type SegnoEnv, segno } from "../src/segno.ts";
 import { BareObject } from "./bare-object.ts";
 import { countingDatabase, countingStorage, type WriteCounts } from "./counting.ts";
 
