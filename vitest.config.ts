@@ -31,6 +31,7 @@ export default defineConfig({
             "test/stories/**/*.test.ts",
             "test/visibility/**/*.test.ts",
           ],
+          setupFiles: ["./test/pool-workaround.ts"],
           testTimeout: 20_000,
         },
       },

@@ -63,6 +63,9 @@ let current = createRegistry({ workflows, automations });
 export const registry: Registry = {
   workflow: (name, version) => current.workflow(name, version),
   automation: (name) => current.automation(name),
+  get alerts() {
+    return current.alerts;
+  },
   get workflows() {
     return current.workflows;
   },
