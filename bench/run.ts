@@ -81,7 +81,7 @@ function roundsOf(scenario: Scenario): number {
 
 /** A quick run on a busy machine makes do with fewer rounds. */
 function isInTime(): boolean {
-  return !options.quick || performance.now() < 28_000;
+  return !options.quick || performance.now() < 20_000;
 }
 
 function costRounds(): number {
