@@ -9,6 +9,7 @@ declare global {
     interface Env extends SegnoEnv {
       readonly STATE: D1Database;
       readonly KYC_SECRET: string;
+      readonly SLACK_SIGNING_SECRET: string;
       readonly TEST_MIGRATIONS: D1Migration[];
       readonly MOCK_MIGRATIONS: D1Migration[];
     }

@@ -27,7 +27,7 @@ export type Control =
   | { readonly type: "json" };
 
 const Schema = z.object({
-  type: z.string().optional(),
+  type: z.union([z.string(), z.array(z.string())]).optional(),
   title: z.string().optional(),
   description: z.string().optional(),
   format: z.string().optional(),
@@ -82,8 +82,13 @@ function fieldOf(schema: Schema, property: string | null, isRequired: boolean): 
   };
 }
 
-/** A schema that allows null beside one other thing is that thing. */
+/** A schema that allows null beside one other thing is that thing. There are three ways to write it. */
 function unwrapped(schema: Schema): { readonly inner: Schema; readonly isNullable: boolean } {
+  const { type, enum: options } = schema;
+  if (options?.includes(null)) return { inner: { ...schema, enum: options.filter((option) => option !== null) }, isNullable: true };
+  if (Array.isArray(type) && type.length === 2 && type.includes("null")) {
+    return { inner: { ...schema, type: type.find((name) => name !== "null") }, isNullable: true };
+  }
   const variants = (schema.anyOf ?? []).map((variant) => Schema.catch({}).parse(variant));
   const others = variants.filter((variant) => variant.type !== "null");
   const [inner] = others;

@@ -58,7 +58,7 @@ const redriveRoute = createRoute({
   tags: ["dead letters"],
   summary: "Try a dead letter again from the step that failed",
   description:
-    "Every step that waits gets another attempt and a fresh budget of retries; with `input`, the step that the dead letter names does, with that input. A run that is held besides goes on as well. `not_paused` when the run is no dead letter any more, so also for a repeat.",
+    "Every step that waits gets another attempt and a fresh budget of retries; with `input`, the step that the dead letter names does, with that input. A run that is held besides goes on as well. `not_paused` when the run is no dead letter any more, whether it goes on or has ended; so also for a repeat.",
   middleware: jsonBody,
   request: { params: DeadLetterParams, headers: ValueHeaders, body: jsonRequest(RedriveBody) },
   responses: { 200: jsonAnswer("The run as it stands now.", RunView), default: problemAnswer },

@@ -1,6 +1,6 @@
 import type { Operation, OperatorCommand } from "#core/command.ts";
 import { Fault, faultCodeOf } from "#core/fault.ts";
-import { isFinal, journalSeq, type RunSummary } from "#core/run.ts";
+import { journalSeq, type RunSummary } from "#core/run.ts";
 import type { Encoded } from "#core/value.ts";
 import type { RunHandle } from "#objects/runs.ts";
 
@@ -31,7 +31,8 @@ const looks = 4;
 
 /**
  * Tries again what waits in a run, or gives the run up. The act counts for the run as it was looked at only, so of two that come at once one wins.
- * @throws Fault `not_paused` when the run is no dead letter (any more), `run_ended`, `run_not_found`; `stale` when the operator looked at another state of it.
+ * @throws Fault `not_paused` when the run is no dead letter (any more), whether it goes on or has ended; `run_not_found`; `stale` when the operator looked at
+ * another state of it.
  */
 export async function actOnDeadLetter(handle: RunHandle, act: DeadLetterAct): Promise<RunSummary> {
   for (let look = 1; ; look++) {
@@ -40,8 +41,7 @@ export async function actOnDeadLetter(handle: RunHandle, act: DeadLetterAct): Pr
     try {
       return await handle.operate(operationOf(act, mustBeDeadLetter(run)));
     } catch (error) {
-      const changedMeanwhile = faultCodeOf(error) === "stale" && act.operator.expectedSeq === null;
-      if (!changedMeanwhile || look === looks) throw error;
+      if (!hasChangedMeanwhile(error, act) || look === looks) throw error;
     }
   }
 }
@@ -51,9 +51,15 @@ export async function actOnIndexed(handle: RunHandle, act: DeadLetterAct, indexe
   try {
     await handle.operate(operationOf(act, indexed));
   } catch (error) {
-    if (faultCodeOf(error) !== "stale") throw error;
+    if (!hasChangedMeanwhile(error, act)) throw error;
     await actOnDeadLetter(handle, act);
   }
+}
+
+/** The next look tells what the run is now. Who named the state to act on is told of the change instead. */
+function hasChangedMeanwhile(error: unknown, act: DeadLetterAct): boolean {
+  const code = faultCodeOf(error);
+  return code === "run_ended" || (code === "stale" && act.operator.expectedSeq === null);
 }
 
 function operationOf({ action, operator, input }: DeadLetterAct, { run, step }: DeadLetter): Operation {
@@ -65,7 +71,6 @@ function operationOf({ action, operator, input }: DeadLetterAct, { run, step }: 
 function mustBeDeadLetter(run: RunSummary): DeadLetter {
   const letter = deadLetterOf(run);
   if (letter) return letter;
-  if (isFinal(run.status)) throw new Fault("run_ended", `The run is ${run.status}; nothing was changed.`, { status: run.status });
   throw new Fault("not_paused", `The run is ${run.status}; no step of it waits for a person.`, { status: run.status });
 }
 

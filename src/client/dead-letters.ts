@@ -31,7 +31,7 @@ export interface DeadLettersClient {
    * when the answer to this very call was lost on the way.
    */
   redrive(runId: string, options?: RetryOptions): Promise<Run>;
-  /** Gives the run up: it ends as terminated. A repeat changes nothing. @throws SegnoError `not_paused`, `run_ended`. */
+  /** Gives the run up: it ends as terminated. A repeat changes nothing. @throws SegnoError `not_paused`. */
   discard(runId: string, options: OperatorOptions & { readonly reason: string }): Promise<Run>;
   /** How many match, and some of them: what the next two would act on. */
   count(filter?: DeadLetterFilter): Promise<{ readonly count: number; readonly runIds: readonly string[] }>;

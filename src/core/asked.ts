@@ -3,6 +3,7 @@ import { limits } from "./limits.ts";
 import type { OpenApproval } from "./run.ts";
 import type { RunState } from "./run-state.ts";
 import type { StepState } from "./step-state.ts";
+import { utf8Bytes } from "./value.ts";
 
 /** Who is asked for an approval, since when, and until when. */
 
@@ -25,13 +26,14 @@ export function escalateAt(step: StepState): number {
 /** The approvals that wait for a decision, in order of start; as many as a summary holds. */
 export function openApprovals(state: RunState): OpenApproval[] {
   const found: OpenApproval[] = [];
-  let length = 0;
+  let sizeBytes = 0;
   for (const step of state.approvals) {
     if (step.wait?.for !== "approval" || step.endSeq !== null) continue;
     const approval = openApproval({ step, spec: step.wait });
-    length += JSON.stringify(approval).length;
-    // What does not fit comes in when an earlier one is decided; until then it is found in its run.
-    if (length > limits.shownApprovalsLength) break;
+    const bytes = utf8Bytes(JSON.stringify(approval));
+    // What does not fit comes in when another one is decided; until then it is found in its run.
+    if (sizeBytes + bytes > limits.shownApprovalsBytes) continue;
+    sizeBytes += bytes;
     found.push(approval);
   }
   return found;

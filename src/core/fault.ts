@@ -30,7 +30,7 @@ export const faultCodes = {
   step_state: { status: 409, title: "The step is not in a state that allows this; nothing was changed." },
   rollback_under_way: { status: 409, title: "The run is being rolled back; nothing was changed." },
   nothing_to_undo: { status: 409, title: "No step of the run has anything to undo; nothing was changed." },
-  unsafe_repeat: { status: 409, title: "Steps that must not happen twice unsaid would happen again; nothing was started." },
+  unsafe_repeat: { status: 409, title: "Steps that are marked unsafe to repeat would happen again; nothing was started." },
   not_paused: { status: 409, title: "The run is not paused; nothing was changed." },
   inbox_full: { status: 429, title: "Too many events wait in this run." },
   callback_invalid: { status: 401, title: "The callback token is not one of ours." },

@@ -28,8 +28,8 @@ export const limits = {
   attributesPerRun: 32,
   /** Characters of one text attribute. Beyond: fault `invalid_attributes`. */
   attributeTextLength: 512,
-  /** Characters of the open approvals in a run's summary: a message to the index holds 128 KB. Beyond: they come into the inbox when earlier ones are decided. */
-  shownApprovalsLength: 32 * 1024,
+  /** Bytes of the open approvals in a run's summary: a message to the index holds 128 KB, attributes and error included. Beyond: those that do not fit come into the inbox when others are decided. */
+  shownApprovalsBytes: 32 * 1024,
   /** Characters of the comment on a decision. Beyond: 400 `invalid_request`. */
   commentLength: 4000,
   /** Longest wait or delay, in ms: one year. Beyond: fault `invalid_duration`. */

@@ -32,6 +32,12 @@ export interface RetryPolicy {
 
 /** @throws Fault `invalid_step` for a limit or jitter out of range; `invalid_duration` for a duration that can't be read. */
 export function retryPolicy(retries: RetryOptions | undefined, timeout: Duration | undefined): RetryPolicy {
+  // Most steps declare neither, and a loop of them should not parse the same durations over and over.
+  if (retries === undefined && timeout === undefined) return defaultPolicy;
+  return parsedPolicy(retries, timeout);
+}
+
+function parsedPolicy(retries: RetryOptions | undefined, timeout: Duration | undefined): RetryPolicy {
   const { limit = 3, delay = "1s", backoff = "exponential", maxDelay = "5m", jitter = 0.2, totalTimeout } = retries ?? {};
   if (!Number.isInteger(limit) || limit < 0 || limit > 10_000)
     throw new Fault("invalid_step", `retries.limit must be a whole number from 0 to 10000; got ${limit}.`);
@@ -46,6 +52,8 @@ export function retryPolicy(retries: RetryOptions | undefined, timeout: Duration
     timeoutMs: durationMs(timeout ?? "10m"),
   };
 }
+
+const defaultPolicy = parsedPolicy(undefined, undefined);
 
 /** What a failed attempt says about itself, beside its error. */
 export interface FailureVerdict {

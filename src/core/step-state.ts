@@ -45,6 +45,8 @@ export interface StepState {
   /** The current or last attempt; 0 for a step without attempts. */
   attempt: number;
   attemptStartedAt: number;
+  /** When an executor took the attempt; null unless `claimed`. */
+  claimedAt: number | null;
   /** When the budget of retries began: the step's start, or the last time a person had it tried again. */
   budgetStartedAt: number;
   /** Failed attempts that count against the policy, since the budget began. */
@@ -106,6 +108,7 @@ export function stepOf(entry: Recorded<StepStarted>): StepState {
     status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",
     attempt: entry.dispatch === null ? 0 : 1,
     attemptStartedAt: entry.at,
+    claimedAt: null,
     budgetStartedAt: entry.at,
     failures: 0,
     lostInARow: 0,
@@ -133,6 +136,7 @@ export function applyAttemptStarted(step: StepState, entry: Recorded<AttemptStar
 export function applyAttemptClaimed(step: StepState, entry: Recorded<AttemptClaimed>): void {
   invariant(step.status === "dispatched" && entry.attempt === step.attempt, `Attempt ${entry.attempt} of ${entry.key} can't be claimed now.`);
   step.status = "claimed";
+  step.claimedAt = entry.at;
 }
 
 export function applyAttemptCompleted(step: StepState, entry: Recorded<AttemptCompleted>): void {

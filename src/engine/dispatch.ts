@@ -30,7 +30,8 @@ export class Dispatch {
     const now = ledger.now();
     for (const step of ledger.state.open.values()) {
       if (step.status === "dispatched") this.#dueAt.set(step.key, Math.max(now, step.attemptStartedAt + ports.settings.resendMs));
-      if (step.status === "claimed") this.#lease(step.key, now);
+      // An executor that outlived this object renews well before a lease is over; one that died with it should not cost a whole one more.
+      if (step.status === "claimed") this.#dueAt.set(step.key, Math.max(now + ports.settings.leaseMs / 2, (step.claimedAt ?? now) + ports.settings.leaseMs));
     }
   }
 

@@ -47,9 +47,11 @@ export class Publication {
 
   /** Sends when due. Returns the sending, to be waited for by whoever hosts the run. */
   async send(summary: RunSummary, now: number): Promise<void> {
-    this.#requestedSeq = Math.max(this.#requestedSeq, summary.seq);
     this.#lastSentAt = now;
-    this.#dueAt = now + Math.min(this.#ports.settings.resendMs * 2 ** this.#failures, 15 * 60_000);
+    const resendMs = Math.min(this.#ports.settings.resendMs * 2 ** this.#failures, 15 * 60_000);
+    // What was asked for may be newer than what there is to send yet: a run that was at rest and has just been woken.
+    this.#dueAt = now + (summary.seq < this.#requestedSeq ? publishEveryMs : resendMs);
+    this.#requestedSeq = Math.max(this.#requestedSeq, summary.seq);
     this.#failures++;
     try {
       await this.#ports.publisher.publish(summary);

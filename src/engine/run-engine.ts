@@ -204,6 +204,7 @@ export class RunEngine {
   poke(): void {
     if (!this.exists) return;
     this.#publication.requestNow(this.#ledger.now());
+    this.#blockedPoll.hurry();
     this.wake();
   }
 
@@ -278,12 +279,13 @@ export class RunEngine {
 
   #doDue(now: number): void {
     const { state } = this;
+    const { lastSeq } = state;
     if (!state.created || state.ended || state.paused) return;
     if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) this.#ledger.commit([timedOut(state, now)]);
     if (!state.started && state.created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
     if (state.blocked || state.ended) return;
     for (const step of [...state.open.values()]) this.#stepDue(step, now);
-    this.#execution?.advance();
+    if (state.lastSeq > lastSeq) this.#execution?.advance();
   }
 
   #stepDue(step: StepState, now: number): void {

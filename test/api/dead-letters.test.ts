@@ -218,7 +218,7 @@ test("a run that refuses, is gone or can't be reached is told and keeps no other
   expect(body).toEqual({
     done: 2,
     skipped: [
-      { runId: "ended", code: "run_ended" },
+      { runId: "ended", code: "not_paused" },
       { runId: "gone", code: "run_not_found" },
     ],
     remaining: 0,

@@ -1,15 +1,9 @@
 import type { DecideCommand } from "#core/approval.ts";
-import type { ApprovalRecord, StepRecord } from "#core/command.ts";
+import type { ApprovalRecord } from "#core/command.ts";
 import { Fault } from "#core/fault.ts";
 import type { RunSummary } from "#core/run.ts";
 import { decode } from "#core/value.ts";
-import { type FakeRun, startOfTime, stepRecord } from "./fake-runs.ts";
-
-/** An approval that waits, with what the test says otherwise. */
-export function approvalStep(approval: Partial<ApprovalRecord> = {}, changes: Partial<StepRecord> = {}): StepRecord {
-  const record = { assignees: ["ada@acme.example"], quorum: 1, form: null, escalated: false, decisions: [], ...approval };
-  return stepRecord({ key: "legal", seq: 2, kind: "approval", status: "waiting", endedAt: null, output: null, attempts: [], approval: record, ...changes });
-}
+import type { FakeRun } from "./fake-runs.ts";
 
 /** As the real runs do: an actor counts once, one rejection rejects, a form must have what its schema requires. */
 export function decide(writes: unknown[], run: FakeRun, command: DecideCommand): RunSummary {
@@ -22,9 +16,9 @@ export function decide(writes: unknown[], run: FakeRun, command: DecideCommand):
   if (earlier || step.endedAt !== null) throw new Fault("already_decided", undefined, { step: key, outcome: step.outcome ?? step.status });
   if (decision === "approved") checkForm(approval, form);
   writes.push(["decide", command]);
-  const decisions = [...approval.decisions, { actor, via, decision, comment, at: startOfTime, form }];
+  const decisions = [...approval.decisions, { actor, via, decision, comment, at: run.created.at, form }];
   const isOver = decision === "rejected" || decisions.length >= approval.quorum;
-  const end = isOver ? ({ status: "completed", outcome: decision, endedAt: startOfTime } as const) : {};
+  const end = isOver ? ({ status: "completed", outcome: decision, endedAt: run.created.at } as const) : {};
   run.steps = run.steps.map((it) => (it === step ? { ...step, ...end, approval: { ...approval, decisions } } : it));
   return run.summary;
 }

@@ -13,7 +13,7 @@ import { decide } from "./fake-approvals.ts";
 
 /** Runs without objects: they start, end at once or wait, and write down everything that changed them. */
 export interface FakeRuns {
-  readonly run: (namespace: string, runId: string) => ApiRun;
+  run: (namespace: string, runId: string) => ApiRun;
   /** Every change, in order: what a refused request must not add to. */
   readonly writes: unknown[];
   /** How long each request wanted to wait. */

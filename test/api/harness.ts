@@ -81,7 +81,7 @@ export function harness(): Harness {
     registry,
     newId: () => `id-${++ids}`,
     ports: () => ({
-      run: fakes.run,
+      run: (namespace, runId) => fakes.run(namespace, runId),
       search: async (query) => {
         made.queries.push(query);
         return made.found;

@@ -3,6 +3,7 @@ import { type FaultCode, faultCodes } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { encode } from "#core/value.ts";
 import { signToken } from "#objects/callback-token.ts";
+import { stepRecord } from "./fake-runs.ts";
 import { type Ask, harness, secret } from "./harness.ts";
 
 const start = "/v1/workflows/echo/runs";
@@ -140,6 +141,86 @@ const refused: [string, FaultCode, string, Ask?][] = [
   ["the resumption of a run that has ended", "run_ended", "/v1/runs/ended/resume", { method: "POST" }],
   ["a reason that is a number", "invalid_request", `${run}/cancel`, { body: { reason: 5 } }],
   ["a reason that is too long", "invalid_request", `${run}/terminate`, { body: { reason: "x".repeat(513) } }],
+  ["a field of an operator's request that there is not", "invalid_request", `${run}/pause`, { body: { why: "x" } }],
+  ["an expected seq that is no whole number", "invalid_request", `${run}/pause`, { body: { expectedSeq: 1.5 } }],
+  ["an expected seq that is a text", "invalid_request", `${run}/resume`, { body: { expectedSeq: "1" } }],
+  ["an expected seq that the run is past", "stale", `${run}/pause`, { body: { expectedSeq: 9 } }],
+  ["a compensation that is no yes or no", "invalid_request", `${run}/cancel`, { body: { compensate: "yes" } }],
+  ["the hold of a run that has ended", "run_ended", "/v1/runs/ended/pause", { method: "POST" }],
+  ["a retry that names no step", "invalid_request", `${run}/retry`, { body: {} }],
+  ["a retry of a step that there is not", "step_not_found", `${run}/retry`, { body: { step: "unknown" } }],
+  ["a retry of a step that is done", "step_state", `${run}/retry`, { body: { step: "done" } }],
+  ["a retry with an input that can't be recorded", "invalid_request", `${run}/steps/paid/retry`, { body: '{"input":{"__proto__":1}}' }],
+  [
+    "a retry with an input that is not devalue's",
+    "invalid_request",
+    `${run}/retry`,
+    { body: { step: "paid", input: "{}" }, headers: { "content-values": "devalue" } },
+  ],
+  ["a retry of a step of a run that there is not", "run_not_found", "/v1/runs/unknown/steps/paid/retry", { method: "POST" }],
+  ["a retry of a step of a run that has ended", "run_ended", "/v1/runs/ended/steps/paid/retry", { method: "POST" }],
+  ["the completion of a step that there is not", "step_not_found", `${run}/steps/unknown/complete`, { method: "POST" }],
+  ["the completion of a step that is done", "step_state", `${run}/steps/done/complete`, { body: { output: 1 } }],
+  ["a completion with an input", "invalid_request", `${run}/steps/paid/complete`, { body: { input: 1 } }],
+  ["the skipping of a step that is done", "step_state", `${run}/steps/done/skip`, { method: "POST" }],
+  ["a skip with an output", "invalid_request", `${run}/steps/paid/skip`, { body: { output: 1 } }],
+  ["a failure without a message", "invalid_request", `${run}/steps/paid/fail`, { method: "POST" }],
+  ["a failure with an empty message", "invalid_request", `${run}/steps/paid/fail`, { body: { message: "" } }],
+  ["a failure with a code that is a number", "invalid_request", `${run}/steps/paid/fail`, { body: { message: "x", code: 5 } }],
+  ["the failure of a step that is done", "step_state", `${run}/steps/done/fail`, { body: { message: "x" } }],
+  ["an act on a step that there is not", "not_found", `${run}/steps/paid/explode`, { method: "POST" }],
+  [
+    "a step's act by the key of another namespace",
+    "run_not_found",
+    `${run}/steps/paid/skip`,
+    { method: "POST", headers: { authorization: "Bearer other-key" } },
+  ],
+  ["a rollback of a run that there is not", "run_not_found", "/v1/runs/unknown/rollback", { method: "POST" }],
+  ["a rollback with nothing to undo", "nothing_to_undo", `${run}/rollback`, { method: "POST" }],
+  ["a rollback of a run that has ended with nothing to undo", "nothing_to_undo", "/v1/runs/ended/rollback", { method: "POST" }],
+  ["a rollback to instead of from", "invalid_request", `${run}/rollback`, { body: { to: "paid" } }],
+  ["a rollback from an empty step", "invalid_request", `${run}/rollback`, { body: { from: "" } }],
+  ["a dry run that is no yes or no", "invalid_request", `${run}/rollback`, { body: { dryRun: 1 } }],
+  ["a fork from nowhere", "invalid_request", `${run}/fork`, { body: {} }],
+  ["a fork from a step that there is not", "step_not_found", `${run}/fork`, { body: { from: "unknown" } }],
+  ["a fork of a run that there is not", "run_not_found", "/v1/runs/unknown/fork", { body: { from: "done" } }],
+  ["a fork to an id that none can have", "invalid_id", `${run}/fork`, { body: { from: "done", id: "a/b" } }],
+  ["a fork to the id of another run", "run_exists", `${run}/fork`, { body: { from: "done", id: "ended" } }],
+  ["a fork to a version that there is not", "version_not_found", `${run}/fork`, { body: { from: "done", version: "7" } }],
+  ["a fork with an input that does not fit", "invalid_input", `${run}/fork`, { body: { from: "done", input: { customer: 5 } } }],
+  ["a fork with an input that can't be recorded", "invalid_request", `${run}/fork`, { body: '{"from":"done","input":{"__proto__":1}}' }],
+  ["the audit of a run that there is not", "run_not_found", "/v1/runs/unknown/audit"],
+  ["a page of an audit that is too long", "invalid_request", `${run}/audit?limit=201`],
+  // Dead letters
+  ["a status asked of dead letters", "invalid_request", "/v1/dead-letters?status=failed"],
+  ["dead letters that have ended", "invalid_request", "/v1/dead-letters?endedAfter=2026-01-01"],
+  ["a cursor for groups", "invalid_request", "/v1/dead-letters/groups?cursor=x"],
+  ["a dead letter that there is not", "run_not_found", "/v1/dead-letters/unknown"],
+  ["a dead letter that is none", "not_found", "/v1/dead-letters/known"],
+  ["a dead letter's id that none can have", "invalid_id", "/v1/dead-letters/a%2Fb"],
+  ["the redrive of a run that there is not", "run_not_found", "/v1/dead-letters/unknown/redrive", { method: "POST" }],
+  ["the redrive of a run that waits for no person", "not_paused", "/v1/dead-letters/known/redrive", { method: "POST" }],
+  ["the redrive of a run that has ended", "not_paused", "/v1/dead-letters/ended/redrive", { method: "POST" }],
+  [
+    "the redrive of another namespace's run",
+    "run_not_found",
+    "/v1/dead-letters/known/redrive",
+    { method: "POST", headers: { authorization: "Bearer other-key" } },
+  ],
+  ["a redrive with an output", "invalid_request", "/v1/dead-letters/known/redrive", { body: { output: 1 } }],
+  ["a discard without a reason", "invalid_request", "/v1/dead-letters/known/discard", { method: "POST" }],
+  ["a discard with an empty reason", "invalid_request", "/v1/dead-letters/known/discard", { body: { reason: "" } }],
+  ["the discard of a run that waits for no person", "not_paused", "/v1/dead-letters/known/discard", { body: { reason: "x" } }],
+  ["the discard of a run that has ended", "not_paused", "/v1/dead-letters/ended/discard", { body: { reason: "x" } }],
+  ["a bulk act without a filter", "invalid_request", "/v1/dead-letters/bulk", { body: { action: "redrive" } }],
+  ["a bulk act of another kind", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: {}, action: "retry" } }],
+  ["a bulk discard without a reason", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: {}, action: "discard" } }],
+  ["a bulk filter that there is not", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: { colour: "red" }, action: "redrive" } }],
+  ["a bulk filter with a limit", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: { limit: 5 }, action: "redrive" } }],
+  ["a bulk filter by status", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: { status: "failed" }, action: "redrive" } }],
+  ["a bulk filter given twice", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: { step: ["a", "b"] }, action: "redrive" } }],
+  ["a bulk filter that is an object", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: { step: {} }, action: "redrive" } }],
+  ["a bulk act with an input", "invalid_request", "/v1/dead-letters/bulk", { body: { filter: {}, action: "redrive", input: 1 } }],
   ["the end of a run id that none can have", "invalid_id", "/v1/runs/%2E%2E%2Fx/terminate", { method: "POST" }],
   // Workflows
   ["a workflow to read that there is not", "workflow_not_found", "/v1/workflows/unknown"],
@@ -167,7 +248,9 @@ test.each(refused)("%s is refused as %s, as a problem, and nothing is written", 
   const { ask: send, fakes } = harness();
   await send(start.replace("echo", "strict"), { body: { id: "known", input: { customer: "acme" } } });
   await send(start, { body: { id: "ended" } });
-  fakes.runs.get("default:known")?.callbacks.set("kyc", null);
+  const known = fakes.runs.get("default:known")!;
+  known.callbacks.set("kyc", null);
+  known.steps = [stepRecord({ key: "done", seq: 2 })];
   const before = fakes.writes.length;
 
   const { status, headers, body } = await send(path, ask);

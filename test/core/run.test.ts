@@ -6,117 +6,46 @@ import {
   attemptStarted,
   bufferedFor,
   callbackArrived,
-  cancelRequested,
   checkSameStart,
   eventArrived,
   isCurrentAttempt,
-  resumed,
-  terminated,
   waitEnded,
 } from "#core/decision.ts";
-import type { Entry, Recorded, RunCreated, StepEnded, StepStarted } from "#core/entry.ts";
+import type { Entry } from "#core/entry.ts";
 import { limits } from "#core/limits.ts";
-import { retryPolicy } from "#core/retry-policy.ts";
-import { applyEntry, emptyRunState, type RunState, type StepState } from "#core/run-state.ts";
+import { applyEntry, emptyRunState } from "#core/run-state.ts";
 import { nextDeadline, runReason, runStatus, summarize } from "#core/run-view.ts";
 import { encode } from "#core/value.ts";
-
-const policy = retryPolicy({ limit: 1, jitter: 0 }, undefined);
-const created = (more: Partial<RunCreated> = {}): RunCreated => ({
-  kind: "run.created",
-  at: 0,
-  namespace: "n",
-  runId: "r",
-  workflow: "w",
-  version: "1",
-  attributes: {},
-  startAt: 0,
-  deadlineAt: null,
-  trigger: "api",
-  publicUrl: "http://x",
-  redact: [],
-  value: "[0]",
-  ...more,
-});
-const started = (key: string, more: Partial<StepStarted> = {}): StepStarted => ({
-  kind: "step.started",
-  at: 10,
-  key,
-  name: key,
-  count: 1,
-  step: "do",
-  automation: null,
-  dispatch: "inline",
-  policy,
-  onFailure: "fail",
-  wakeAt: null,
-  wait: null,
-  redact: [],
-  value: null,
-  ...more,
-});
-const sleep = (key: string, wakeAt: number) => started(key, { step: "sleep", dispatch: null, policy: null, wakeAt });
-const eventWait = (key: string, more: { event?: string; eventKey?: string | null; wakeAt?: number | null } = {}) =>
-  started(key, {
-    step: "event",
-    dispatch: null,
-    policy: null,
-    wakeAt: more.wakeAt ?? null,
-    wait: { for: "event", event: more.event ?? "e", eventKey: more.eventKey ?? null, hasSchema: false },
-  });
-const callback = (key: string, more: Partial<StepStarted> = {}) =>
-  started(key, { step: "callback", dispatch: null, policy: null, wait: { for: "callback", verify: null, hasSchema: false }, ...more });
-const ended = (key: string, more: Partial<StepEnded> = {}): StepEnded => ({
-  kind: "step.completed",
-  at: 20,
-  key,
-  attempt: 1,
-  instant: null,
-  eventSeq: null,
-  outcome: null,
-  value: "[1]",
-  ...more,
-});
-const received = (id: string, more: { name?: string; eventKey?: string } = {}): Entry => ({
-  kind: "event.received",
-  at: 15,
-  eventId: id,
-  name: more.name ?? "e",
-  eventKey: more.eventKey ?? null,
-  value: "[7]",
-});
-const failed = (key: string, attempt: number, more: { lost?: boolean; retryAt?: number } = {}): Entry => ({
-  kind: "attempt.failed",
-  at: 20,
-  key,
+import {
+  acted,
+  add,
+  approval,
+  approvalDecided,
   attempt,
-  lost: more.lost ?? false,
-  retryAt: more.retryAt ?? 1000,
-  value: encode(new Error("x")),
-});
-const blocked: Entry = { kind: "run.blocked", at: 30, reason: "nondeterminism", message: "differs" };
-const cancel: Entry = { kind: "run.cancel_requested", at: 30, actor: "ann", reason: null };
-const runEnded = (status: "completed" | "failed" | "cancelled" | "terminated", reason: string | null = null): Entry => ({
-  kind: "run.ended",
-  at: 40,
-  status,
-  reason,
-  actor: null,
-  value: status === "failed" ? encode(new TypeError("bad")) : null,
-});
-const operator = { actor: "ann", reason: "why" };
-
-function stateOf(...entries: Entry[]): RunState {
-  const state = emptyRunState();
-  for (const entry of entries) applyEntry(state, { ...entry, seq: state.lastSeq + 1 } as Recorded);
-  return state;
-}
-
-function stepOf(state: RunState, key = "s"): StepState {
-  const step = state.steps.get(key);
-  if (!step) throw new Error(`no step ${key}`);
-  return step;
-}
+  blocked,
+  callback,
+  cancel,
+  claimed,
+  created,
+  ended,
+  eventWait,
+  failed,
+  notice,
+  parked,
+  paused,
+  policy,
+  received,
+  recorded,
+  resumed,
+  rollback,
+  runEnded,
+  sleep,
+  started,
+  stateOf,
+  stepFailed,
+  stepOf,
+  undo,
+} from "./journal.ts";
 
 const code = (value: string) => expect.objectContaining({ code: value });
 
@@ -129,35 +58,24 @@ describe("a journal that can't be is refused", () => {
     ["a step that is not there ends", [created(), ended("s")]],
     ["a step ends twice", [created(), started("s"), ended("s"), ended("s")]],
     ["a step ends after the run was cancelled", [created(), started("s"), cancel, ended("s")]],
-    ["an attempt starts while another is under way", [created(), started("s"), { kind: "attempt.started", at: 1, key: "s", attempt: 2 }]],
-    ["an attempt is skipped", [created(), started("s"), failed("s", 1), { kind: "attempt.started", at: 1, key: "s", attempt: 3 }]],
+    ["an attempt starts while another is under way", [created(), started("s"), attempt("s", 2, 1)]],
+    ["an attempt is skipped", [created(), started("s"), failed("s", 1), attempt("s", 3, 1)]],
     ["another attempt than the current one fails", [created(), started("s"), failed("s", 2)]],
     ["an attempt fails twice", [created(), started("s"), failed("s", 1), failed("s", 1)]],
-    ["an inline attempt is claimed", [created(), started("s"), { kind: "attempt.claimed", at: 1, key: "s", attempt: 1 }]],
-    [
-      "an attempt is claimed twice",
-      [
-        created(),
-        started("s", { dispatch: "queue" }),
-        { kind: "attempt.claimed", at: 1, key: "s", attempt: 1 },
-        { kind: "attempt.claimed", at: 1, key: "s", attempt: 1 },
-      ],
-    ],
+    ["an inline attempt is claimed", [created(), started("s"), claimed("s")]],
+    ["an attempt is claimed twice", [created(), started("s", { dispatch: "queue" }), claimed("s"), claimed("s")]],
     ["a request completes for a step without a wait", [created(), started("s"), { kind: "attempt.completed", at: 1, key: "s", attempt: 1 }]],
     ["an event is taken that is not there", [created(), eventWait("s"), ended("s", { eventSeq: 9 })]],
     ["an event is taken twice", [created(), received("e"), eventWait("s"), ended("s", { eventSeq: 2 }), eventWait("t"), ended("t", { eventSeq: 2 })]],
-    ["a step parks while its retry is pending", [created(), started("s"), failed("s", 1), { kind: "step.parked", at: 1, key: "s", attempt: 1, value: "[0]" }]],
-    [
-      "an operator retries a step that is not parked",
-      [created(), started("s"), { kind: "operator.acted", at: 1, action: "retry", actor: "a", reason: null, keys: ["s"] }],
-    ],
+    ["a step parks while its retry is pending", [created(), started("s"), failed("s", 1), parked("s")]],
+    ["an operator retries a step that is not parked", [created(), started("s"), acted("retry", ["s"])]],
   ])("when %s", (_title, entries) => {
     expect(() => stateOf(...entries)).toThrow(code("invariant"));
   });
 
   test("when a number is missing or comes twice", () => {
     const state = stateOf(created());
-    for (const seq of [1, 3]) expect(() => applyEntry(state, { ...blocked, seq } as Recorded)).toThrow(code("invariant"));
+    for (const seq of [1, 3]) expect(() => applyEntry(state, recorded(blocked, seq))).toThrow(code("invariant"));
   });
 });
 
@@ -165,27 +83,30 @@ describe("folding a journal", () => {
   test("follows a step through its attempts", () => {
     const state = stateOf(created(), started("s"));
     const trace = () => [stepOf(state).status, stepOf(state).attempt, stepOf(state).failures, stepOf(state).lostInARow];
-    const add = (entry: Entry) => (applyEntry(state, { ...entry, seq: state.lastSeq + 1 } as Recorded), trace());
+    const follow = (entry: Entry) => {
+      add(state, entry);
+      return trace();
+    };
     expect(trace()).toEqual(["running", 1, 0, 0]);
-    expect(add(failed("s", 1, { lost: true }))).toEqual(["retrying", 1, 0, 1]);
-    expect(add({ kind: "attempt.started", at: 21, key: "s", attempt: 2 })).toEqual(["running", 2, 0, 1]);
-    expect(add(failed("s", 2))).toEqual(["retrying", 2, 1, 0]);
-    expect(add({ kind: "attempt.started", at: 22, key: "s", attempt: 3 })).toEqual(["running", 3, 1, 0]);
-    expect(add({ kind: "step.parked", at: 23, key: "s", attempt: 3, value: "[0]" })).toEqual(["parked", 3, 2, 0]);
-    expect(add({ kind: "operator.acted", at: 24, action: "retry", actor: "a", reason: null, keys: ["s"] })).toEqual(["retrying", 3, 0, 0]);
+    expect(follow(failed("s", 1, { lost: true }))).toEqual(["retrying", 1, 0, 1]);
+    expect(follow(attempt("s", 2, 21))).toEqual(["running", 2, 0, 1]);
+    expect(follow(failed("s", 2))).toEqual(["retrying", 2, 1, 0]);
+    expect(follow(attempt("s", 3, 22))).toEqual(["running", 3, 1, 0]);
+    expect(follow(parked("s", 3, 23))).toEqual(["parked", 3, 2, 0]);
+    expect(follow(acted("retry", ["s"]))).toEqual(["retrying", 3, 0, 0]);
     expect([stepOf(state).budgetStartedAt, stepOf(state).retryAt]).toEqual([24, 24]);
-    expect(add({ kind: "attempt.started", at: 25, key: "s", attempt: 4 })).toEqual(["running", 4, 0, 0]);
-    expect(add(ended("s", { attempt: 4 }))).toEqual(["completed", 4, 0, 0]);
+    expect(follow(attempt("s", 4, 25))).toEqual(["running", 4, 0, 0]);
+    expect(follow(ended("s", { attempt: 4 }))).toEqual(["completed", 4, 0, 0]);
     expect(state.open.size).toBe(0);
   });
 
   test("follows a queued attempt", () => {
     const state = stateOf(created(), started("s", { dispatch: "queue" }));
     expect(stepOf(state).status).toBe("dispatched");
-    applyEntry(state, { kind: "attempt.claimed", at: 1, key: "s", attempt: 1, seq: 3 });
+    add(state, claimed("s"));
     expect(stepOf(state).status).toBe("claimed");
-    applyEntry(state, { ...failed("s", 1), seq: 4 } as Recorded);
-    applyEntry(state, { kind: "attempt.started", at: 1, key: "s", attempt: 2, seq: 5 });
+    add(state, failed("s", 1));
+    add(state, attempt("s", 2));
     expect(stepOf(state).status).toBe("dispatched");
   });
 
@@ -238,11 +159,7 @@ describe("status and reason", () => {
     ["a run whose code executes while it sleeps elsewhere", [created(), sleep("nap", 99)], { status: "running", code: null }, true],
     ["an attempt under way", [created(), started("s"), sleep("nap", 99)], { status: "running", code: null }],
     ["an attempt on the queue", [created(), started("s", { dispatch: "queue" })], { status: "running", code: null }],
-    [
-      "an attempt claimed",
-      [created(), started("s", { dispatch: "queue" }), { kind: "attempt.claimed", at: 1, key: "s", attempt: 1 }],
-      { status: "running", code: null },
-    ],
+    ["an attempt claimed", [created(), started("s", { dispatch: "queue" }), claimed("s")], { status: "running", code: null }],
     ["a sleep", [created(), sleep("nap", 99)], { status: "waiting", code: "sleep", step: "nap", until: 99 }],
     ["an event", [created(), eventWait("s")], { status: "waiting", code: "event", step: "s", until: null }],
     ["a callback", [created(), callback("s", { wakeAt: 70 })], { status: "waiting", code: "callback", step: "s", until: 70 }],
@@ -257,20 +174,36 @@ describe("status and reason", () => {
       [created(), eventWait("e"), sleep("b", 80), sleep("a", 60)],
       { status: "waiting", code: "sleep", step: "a", until: 60 },
     ],
+    ["a parked step", [created(), sleep("nap", 99), started("s"), parked("s")], { status: "paused", code: "step_failed", step: "s", until: null }],
+    ["a parked step beside one under way", [created(), started("s"), parked("s"), started("t")], { status: "running", code: null }],
+    ["a run that is held", [created(), sleep("nap", 99), paused()], { status: "paused", code: "operator", step: null, until: null }],
+    ["a run that is held before its time", [created({ startAt: 500 }), paused()], { status: "paused", code: "operator" }],
+    ["a run that is held while an attempt is under way", [created(), started("s"), paused()], { status: "running", code: "operator" }],
+    ["a run that is held with a parked step", [created(), started("s"), parked("s"), paused()], { status: "paused", code: "step_failed", step: "s" }],
+    ["a run that was held", [created(), sleep("nap", 99), paused(30), resumed(40)], { status: "waiting", code: "sleep", step: "nap", until: 109 }],
+    ["a run that undoes what it did", [created(), started("s"), ended("s"), rollback("s"), undo("s")], { status: "compensating", code: null }],
     [
-      "a parked step",
-      [created(), sleep("nap", 99), started("s"), { kind: "step.parked", at: 1, key: "s", attempt: 1, value: "[0]" }],
-      { status: "paused", code: "step_failed", step: "s", until: null },
+      "a run whose undo failed",
+      [created(), started("s"), ended("s"), rollback("s"), undo("s"), parked("~s")],
+      { status: "paused", code: "compensation_failed", step: "~s" },
     ],
+    ["a run that is held while it undoes", [created(), started("s"), ended("s"), rollback("s"), paused()], { status: "paused", code: "operator" }],
+    ["an approval", [created(), approval("s", { assignees: ["ann", "bob"] }, { wakeAt: 70 })], { status: "waiting", code: "approval", step: "s", until: 70 }],
+    [
+      "an approval while somebody is being told of it",
+      [created(), approval("s"), notice("~n")],
+      { status: "waiting", code: "approval", step: "s", until: null },
+    ],
+    ["a run that is cancelled without clean-up left", [created(), cancel], { status: "running", code: "cancelling" }],
     ["a blocked run", [created(), sleep("nap", 99), blocked], { status: "blocked", code: "nondeterminism" }],
     ["a run that cleans up", [created(), started("s"), cancel, sleep("settle", 99)], { status: "waiting", code: "cancelling", step: "settle" }],
     ["a completed run", [created(), runEnded("completed")], { status: "completed", code: null }],
+    ["a failed run", [created(), started("s"), stepFailed("s"), runEnded("failed", null, "s")], { status: "failed", code: "step_failed", step: "s" }],
     [
-      "a failed run",
-      [created(), started("s"), ended("s", { kind: "step.failed", value: encode(new Error("x")) }), runEnded("failed")],
-      { status: "failed", code: "step_failed", step: "s" },
+      "a run whose code threw an error of its own, though a step had failed before",
+      [created(), started("s"), stepFailed("s"), runEnded("failed")],
+      { status: "failed", code: "workflow_failed", step: null },
     ],
-    ["a run that failed by itself", [created(), runEnded("failed")], { status: "failed", code: "step_failed", step: null }],
     ["a run that failed with a known fault", [created(), runEnded("failed", "step_limit")], { status: "failed", code: "step_limit" }],
     ["a run that timed out", [created(), runEnded("failed", "run_timeout")], { status: "failed", code: "run_timeout" }],
     ["a cancelled run", [created(), runEnded("cancelled", "operator")], { status: "cancelled", code: "operator" }],
@@ -296,12 +229,7 @@ describe("status and reason", () => {
   });
 
   test("a summary says all of it, and its seq grows when the run comes to rest without a further entry", () => {
-    const state = stateOf(
-      created({ attributes: { a: 1 } }),
-      started("s"),
-      ended("s", { kind: "step.failed", value: encode(new Error("x")) }),
-      runEnded("failed"),
-    );
+    const state = stateOf(created({ attributes: { a: 1 } }), started("s"), stepFailed("s"), runEnded("failed", null, "s"));
     expect(summarize(state, false)).toEqual({
       namespace: "n",
       id: "r",
@@ -317,13 +245,76 @@ describe("status and reason", () => {
       endedAt: 40,
       nextWakeAt: null,
       error: { name: "TypeError", message: "bad", code: null },
+      fingerprint: null,
+      origin: null,
+      approvals: [],
       seq: 9,
     });
     expect(summarize(stateOf(created()), true).seq).toBeLessThan(summarize(stateOf(created()), false).seq);
     expect(() => summarize(emptyRunState(), false)).toThrow();
     expect(summarize(stateOf(created(), sleep("nap", 9)), true).nextWakeAt).toBe(null);
     expect(summarize(stateOf(created(), sleep("nap", 9)), false)).toMatchObject({ nextWakeAt: 9, step: "nap" });
-    expect(summarize(stateOf(created(), started("s"), { kind: "step.parked", at: 1, key: "s", attempt: 1, value: "[0]" }), false).step).toBe("s");
+  });
+
+  test("a parked run shows its step, its error and the mark of its failure; the mark goes when the step is tried again", () => {
+    const state = stateOf(created(), sleep("nap", 99), started("s"), parked("s"));
+    const mark = summarize(state, false).fingerprint;
+    expect(summarize(state, false)).toMatchObject({ step: "s", error: { message: "x" }, fingerprint: expect.stringMatching(/^[0-9a-f]{16}$/) });
+    expect(summarize(stateOf(created({ runId: "other" }), started("s"), parked("s")), false).fingerprint).toBe(mark);
+    add(state, acted("retry", ["s"]));
+    expect(summarize(state, false)).toMatchObject({ error: null, fingerprint: null });
+  });
+
+  test("an open approval is in the summary until it is decided, with whom it asks and how many have approved", () => {
+    const escalation = { afterMs: 30, assignees: ["cleo"] };
+    const state = stateOf(created(), approval("s", { assignees: ["ann", "bob"], quorum: 2, escalation }, { wakeAt: 70 }));
+    const open = { key: "s", name: "s", assignees: ["ann", "bob"], quorum: 2, decided: 0, since: 10, until: 70, dueAt: 40 };
+    expect(summarize(state, false).approvals).toEqual([open]);
+    add(state, approvalDecided("s", "ann"), { kind: "approval.escalated", at: 40, key: "s", assignees: ["cleo"] });
+    expect(summarize(state, false).approvals).toEqual([{ ...open, decided: 1, assignees: ["ann", "bob", "cleo"] }]);
+    add(state, ended("s", { outcome: "approved", value: null }));
+    expect(summarize(state, false).approvals).toEqual([]);
+  });
+
+  test("nothing is due by time while the run is held", () => {
+    expect(nextDeadline(stateOf(created({ deadlineAt: 900 }), sleep("nap", 99), paused()))).toBe(null);
+  });
+});
+
+describe("a run that was held goes on as if no time had passed", () => {
+  const heldFrom = 30;
+  const until = 530;
+
+  test.each<[string, Entry[], number]>([
+    ["for a sleep", [sleep("s", 99)], 99 + 500],
+    ["for the time-out of a wait", [eventWait("s", { wakeAt: 99 })], 99 + 500],
+    ["for a retry", [started("s"), failed("s", 1, { retryAt: 99 })], 99 + 500],
+  ])("%s", (_title, entries, at) => {
+    const state = stateOf(created(), ...entries, paused(heldFrom), resumed(until));
+    expect(nextDeadline(state)).toBe(at);
+  });
+
+  test("for its own time-out", () => {
+    expect(nextDeadline(stateOf(created({ deadlineAt: 900 }), eventWait("s"), paused(heldFrom), resumed(until)))).toBe(900 + 500);
+  });
+
+  test("for a retry that was decided while it was held: what passed of its delay was held too", () => {
+    const state = stateOf(created(), started("s"), paused(heldFrom), failed("s", 1, { at: 230, retryAt: 1230 }), resumed(until));
+    expect(nextDeadline(state)).toBe(until + 1000);
+  });
+
+  test("for a step that was parked: resuming tries it again at once", () => {
+    const state = stateOf(created(), started("s"), parked("s"), paused(heldFrom), acted("resume", ["s"], { at: until }), resumed(until));
+    expect(nextDeadline(state)).toBe(until);
+  });
+
+  test("for a step that a person had tried again while it was held", () => {
+    const state = stateOf(created(), started("s"), parked("s"), paused(heldFrom), acted("retry", ["s"], { at: 430 }), resumed(until));
+    expect(nextDeadline(state)).toBe(until);
+  });
+
+  test("held twice", () => {
+    expect(nextDeadline(stateOf(created(), sleep("s", 99), paused(30), resumed(40), paused(50), resumed(70)))).toBe(99 + 10 + 20);
   });
 });
 
@@ -339,7 +330,12 @@ describe("the same start again", () => {
     trigger: "api",
     publicUrl: "http://x",
   };
-  const recorded = { ...created(), seq: 1 };
+  const first = recorded(created(), 1);
+
+  test("as a run that was made from another is refused", () => {
+    const forked = recorded(created({ origin: { runId: "o", relation: "fork", step: "s" } }), 1);
+    expect(() => checkSameStart(forked, command, "[0]")).toThrow(code("run_exists"));
+  });
 
   test.each<[string, Partial<StartCommand>, boolean]>([
     ["in every way", {}, true],
@@ -349,7 +345,7 @@ describe("the same start again", () => {
     ["with another version", { version: "2" }, false],
     ["with another workflow", { workflow: "v" }, false],
   ])("%s", (_title, more, same) => {
-    const check = () => checkSameStart(recorded, { ...command, ...more }, "[0]");
+    const check = () => checkSameStart(first, { ...command, ...more }, "[0]");
     if (same) expect(check).not.toThrow();
     else expect(check).toThrow(code("run_exists"));
   });
@@ -359,41 +355,54 @@ describe("the outcome of an attempt", () => {
   const well = { ok: true as const, value: "[5]" };
   const bad = { ok: false as const, error: "[6]", retryable: true, retryAfterMs: null };
 
-  test.each<[string, Entry[], typeof well | typeof bad, Partial<Entry>]>([
-    ["that is good completes the step", [started("s")], well, { kind: "step.completed", value: "[5]", attempt: 1, at: 100 }],
-    ["that is good leaves a callback to wait", [callback("s", { dispatch: "inline", policy })], well, { kind: "attempt.completed", attempt: 1 }],
-    ["that is bad is tried again", [started("s")], bad, { kind: "attempt.failed", retryAt: 1100, lost: false, value: "[6]" }],
-    ["that is bad and final fails the step", [started("s")], { ...bad, retryable: false }, { kind: "step.failed", value: "[6]" }],
+  test.each<[string, Entry[], typeof well | typeof bad, readonly Partial<Entry>[]]>([
+    ["that is good completes the step", [started("s")], well, [{ kind: "step.completed", value: "[5]", attempt: 1, at: 100 }]],
+    ["that is good leaves a callback to wait", [callback("s", { dispatch: "inline", policy })], well, [{ kind: "attempt.completed", attempt: 1 }]],
+    ["that is bad is tried again", [started("s")], bad, [{ kind: "attempt.failed", retryAt: 1100, lost: false, value: "[6]" }]],
+    ["that is bad and final fails the step", [started("s")], { ...bad, retryable: false }, [{ kind: "step.failed", value: "[6]" }]],
+    ["that is bad once too often fails the step", [started("s"), failed("s", 1), attempt("s", 2, 30)], bad, [{ kind: "step.failed", attempt: 2 }]],
+    ["that is bad without a policy fails the step", [started("s", { policy: null })], bad, [{ kind: "step.failed" }]],
     [
-      "that is bad once too often fails the step",
-      [started("s"), failed("s", 1), { kind: "attempt.started", at: 30, key: "s", attempt: 2 }],
-      bad,
-      { kind: "step.failed", attempt: 2 },
+      "that is bad fails the step that goes on with a fallback",
+      [started("s", { onFailure: "continue" })],
+      { ...bad, retryable: false },
+      [{ kind: "step.failed" }],
     ],
-    ["that is bad without a policy fails the step", [started("s", { policy: null })], bad, { kind: "step.failed" }],
+    [
+      "that is bad rolls back the run whose step asks for it",
+      [started("a", { compensates: true }), ended("a"), started("s", { onFailure: "compensate", compensates: true })],
+      { ...bad, retryable: false, error: encode(new Error("no")) },
+      [{ kind: "step.failed" }, { kind: "run.rollback_begun", end: { status: "failed", reason: "compensated", failedKey: "s" } as never }],
+    ],
+    [
+      "that is bad parks a compensation, whatever its step asked for",
+      [started("s0", { compensates: true }), ended("s0"), rollback("s0"), started("s", { step: "compensation", onFailure: "fail" })],
+      { ...bad, retryable: false },
+      [{ kind: "step.parked" }],
+    ],
     [
       "that is bad parks the step that asks for it",
       [started("s", { onFailure: "pause" })],
       { ...bad, retryable: false },
-      { kind: "step.parked", attempt: 1, value: "[6]" },
+      [{ kind: "step.parked", attempt: 1, value: "[6]" }],
     ],
-  ])("%s", (_title, entries, outcome, expected) => {
-    const state = stateOf(created(), ...entries);
-    const entry = attemptEnded(stepOf(state), outcome, 100, 0.5);
-    expect(entry).toMatchObject(expected);
-    expect(() => applyEntry(state, { ...entry, seq: state.lastSeq + 1 } as Recorded)).not.toThrow();
+  ])("%s", (_title, before, outcome, expected) => {
+    const state = stateOf(created(), ...before);
+    const entries = attemptEnded(state, stepOf(state), { outcome, at: 100, random: 0.5 });
+    expect(entries).toMatchObject(expected);
+    add(state, ...entries);
   });
 
   test.each<[string, Entry[], number, boolean]>([
     ["of the attempt under way", [started("s")], 1, true],
     ["of the attempt on the queue", [started("s", { dispatch: "queue" })], 1, true],
-    ["of an attempt claimed", [started("s", { dispatch: "queue" }), { kind: "attempt.claimed", at: 1, key: "s", attempt: 1 }], 1, true],
+    ["of an attempt claimed", [started("s", { dispatch: "queue" }), claimed("s")], 1, true],
     ["of an attempt to come", [started("s")], 2, false],
     ["of an attempt that failed", [started("s"), failed("s", 1)], 1, false],
-    ["of an attempt before this one", [started("s"), failed("s", 1), { kind: "attempt.started", at: 30, key: "s", attempt: 2 }], 1, false],
+    ["of an attempt before this one", [started("s"), failed("s", 1), attempt("s", 2, 30)], 1, false],
     ["of a step that has ended", [started("s"), ended("s")], 1, false],
     ["of a step that was cancelled", [started("s"), cancel], 1, false],
-    ["of a step that is parked", [started("s"), { kind: "step.parked", at: 1, key: "s", attempt: 1, value: "[0]" }], 1, false],
+    ["of a step that is parked", [started("s"), parked("s")], 1, false],
     ["of no step", [], 1, false],
   ])("%s counts or not", (_title, entries, attempt, counts) => {
     expect(isCurrentAttempt(stateOf(created(), ...entries).steps.get("s"), { key: "s", attempt })).toBe(counts);
@@ -405,8 +414,7 @@ describe("the outcome of an attempt", () => {
     for (let i = 1; i <= 9; i++) {
       const lost = attemptLost(stepOf(state), 100, "[0]");
       pauses.push(lost.retryAt - 100);
-      applyEntry(state, { ...lost, seq: state.lastSeq + 1 });
-      applyEntry(state, { ...attemptStarted(stepOf(state), 100), seq: state.lastSeq + 1 });
+      add(state, lost, attemptStarted(stepOf(state), 100));
     }
     expect(pauses).toEqual([0, 0, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000]);
     expect([stepOf(state).failures, stepOf(state).attempt]).toEqual([0, 10]);
@@ -433,7 +441,7 @@ describe("an event", () => {
     const result = arrive(entries, more);
     expect(result.map((entry) => entry.kind)).toEqual(taker ? ["event.received", "step.completed"] : ["event.received"]);
     if (taker) expect(result[1]).toMatchObject({ key: taker, outcome: "arrived", eventSeq: state.lastSeq + 1, value: null });
-    for (const entry of result) applyEntry(state, { ...entry, seq: state.lastSeq + 1 } as Recorded);
+    add(state, ...result);
     expect(state.inbox.size).toBe(taker ? 0 : 1);
   });
 
@@ -486,50 +494,4 @@ describe("a callback", () => {
 test("a wait that is over is timed out; a sleep that is over just ends", () => {
   expect(waitEnded(stepOf(stateOf(created(), eventWait("s", { wakeAt: 9 }))), 9)).toMatchObject({ kind: "step.completed", outcome: "timeout", value: null });
   expect(waitEnded(stepOf(stateOf(created(), sleep("s", 9))), 9)).toMatchObject({ kind: "step.completed", outcome: null });
-});
-
-describe("an operator", () => {
-  const parked: Entry = { kind: "step.parked", at: 20, key: "s", attempt: 1, value: "[0]" };
-  type Act = (state: RunState) => readonly Entry[];
-  const acts = {
-    cancel: (state) => cancelRequested(state, operator, 50),
-    terminate: (state) => terminated(state, operator, 50),
-    resume: (state) => resumed(state, operator, 50),
-  } satisfies Record<string, Act>;
-
-  /** For each state of a run: what cancel, terminate and resume write, or the fault with which they refuse. */
-  test.each<[string, Entry[], readonly [string[] | string, string[] | string, string[] | string]]>([
-    ["queued", [created({ startAt: 99 })], [["run.cancel_requested", "run.ended"], ["run.ended"], "not_paused"]],
-    ["running", [created(), started("s")], [["run.cancel_requested"], ["run.ended"], "not_paused"]],
-    ["waiting", [created(), sleep("s", 99)], [["run.cancel_requested"], ["run.ended"], "not_paused"]],
-    ["paused", [created(), started("s"), parked], [["run.cancel_requested"], ["run.ended"], ["operator.acted"]]],
-    ["blocked", [created(), started("s"), blocked], [["run.cancel_requested", "run.ended"], ["run.ended"], "not_paused"]],
-    ["cancelling", [created(), cancel, started("s")], [[], ["run.ended"], "not_paused"]],
-    ["blocked while cancelling", [created(), cancel, started("s"), blocked], [["run.ended"], ["run.ended"], "not_paused"]],
-    ["completed", [created(), runEnded("completed")], ["run_ended", "run_ended", "run_ended"]],
-    ["failed", [created(), runEnded("failed")], ["run_ended", "run_ended", "run_ended"]],
-    ["cancelled", [created(), runEnded("cancelled")], [[], "run_ended", "run_ended"]],
-    ["terminated", [created(), runEnded("terminated")], ["run_ended", [], "run_ended"]],
-  ])("may do to a run that is %s just this", (_title, entries, answers) => {
-    for (const [index, act] of Object.values<Act>(acts).entries()) {
-      const answer = answers[index] ?? "";
-      const state = stateOf(...entries);
-      if (typeof answer === "string") {
-        expect(() => act(state)).toThrow(code(answer));
-        continue;
-      }
-      const written = act(state);
-      expect(written.map((entry) => entry.kind)).toEqual(answer);
-      for (const entry of written) applyEntry(state, { ...entry, seq: state.lastSeq + 1 } as Recorded);
-    }
-  });
-
-  test("is named in what is written", () => {
-    expect(acts.cancel(stateOf(created({ startAt: 99 })))).toMatchObject([
-      { actor: "ann", reason: "why" },
-      { status: "cancelled", reason: "operator", actor: "ann" },
-    ]);
-    expect(acts.terminate(stateOf(created()))).toMatchObject([{ status: "terminated", reason: "operator", actor: "ann" }]);
-    expect(acts.resume(stateOf(created(), started("s"), parked))).toMatchObject([{ actor: "ann", reason: "why", keys: ["s"] }]);
-  });
 });

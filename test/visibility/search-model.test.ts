@@ -23,6 +23,8 @@ const run = fc.record({
   createdAt: fc.nat(4),
   updatedAt: fc.nat(4),
   endedAt: fc.option(fc.nat(4)),
+  step: fc.constantFrom(null, "charge", "charge#2", "charge-back"),
+  fingerprint: fc.constantFrom(null, "f1", "f2"),
   attributes,
 });
 
@@ -30,6 +32,9 @@ const query = fc.record(
   {
     workflow: fc.constantFrom("one", "two"),
     status: fc.array(fc.constantFrom(...runStatuses), { minLength: 1, maxLength: 9 }),
+    step: fc.constantFrom("charge", "charge#2"),
+    fingerprint: fc.constantFrom("f1", "f2"),
+    deadLetter: fc.constant(true as const),
     createdAfter: fc.nat(4),
     endedBefore: fc.nat(4),
     attributes: fc.array(filter, { maxLength: 3 }),
@@ -63,6 +68,9 @@ function matches(candidate: RunSummary, filters: Partial<RunQuery>): boolean {
   return (
     (filters.workflow === undefined || candidate.workflow === filters.workflow) &&
     (filters.status === undefined || filters.status.includes(candidate.status)) &&
+    (filters.step === undefined || candidate.step === filters.step || (candidate.step ?? "").startsWith(`${filters.step}#`)) &&
+    (filters.fingerprint === undefined || candidate.fingerprint === filters.fingerprint) &&
+    (filters.deadLetter === undefined || candidate.fingerprint !== null) &&
     (filters.createdAfter === undefined || candidate.createdAt >= filters.createdAfter) &&
     (filters.endedBefore === undefined || (candidate.endedAt !== null && candidate.endedAt < filters.endedBefore)) &&
     (text === undefined || texts.some((own) => own.toLowerCase().includes(text.toLowerCase()))) &&
