@@ -151,7 +151,10 @@ function biomeJson() {
         includes: ["test/**", "examples/**", "bench/**"],
         linter: {
           rules: {
-            complexity: { ...off("noExcessiveLinesPerFunction"), noExcessiveCognitiveComplexity: error({ maxAllowedComplexity: testLimits.complexity }) },
+            complexity: {
+              ...off("noExcessiveLinesPerFunction", "noCommaOperator"),
+              noExcessiveCognitiveComplexity: error({ maxAllowedComplexity: testLimits.complexity }),
+            },
             style: {
               ...restrictImports(["**/src/**"], "Import src/ by #layer/x.ts."),
               noExcessiveLinesPerFile: error({ maxLines: testLimits.fileLines }),
@@ -167,7 +170,7 @@ function biomeJson() {
       },
       { includes: ["examples/**", "bench/**", "test/**", ".ci/**"], linter: { rules: { suspicious: off("noConsole") } } },
       {
-        includes: ["src/worker.ts", "{test,examples,bench}/**/{worker,*-worker}.ts", "**/*.config.{ts,mjs}"],
+        includes: ["src/worker.ts", "{test,examples,bench}/**/{worker,*-worker}.ts", "**/*.config.{ts,mjs}", ".ci/*-reporter.mjs"],
         linter: { rules: { style: off("noDefaultExport") } },
       },
     ],

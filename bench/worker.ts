@@ -133,7 +133,7 @@ async function counted(name: string, parameters: URLSearchParams, env: Env): Pro
     attributes: {},
     delayMs: 0,
     trigger: "bench",
-    origin: "http://localhost",
+    publicUrl: "http://localhost",
   };
   if (!parameters.has("id")) await runHandle(env.COUNTED, countedNamespace, runId).start(command, 60_000);
   const object = env.COUNTED.getByName(`${countedNamespace}:${runId}`) as unknown as { counts(): Promise<WriteCounts> };

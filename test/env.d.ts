@@ -1,5 +1,5 @@
 import type { D1Migration } from "@cloudflare/vitest-pool-workers";
-import type { SegnoEnv } from "../src/segno.ts";
+import type { SegnoEnv } from "segno";
 
 declare global {
   namespace Cloudflare {

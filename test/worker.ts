@@ -1,5 +1,5 @@
+import { compose, type SegnoEnv } from "segno/testing";
 import { createMockSaas } from "#examples/mock-saas/app.ts";
-import { compose, type SegnoEnv } from "../src/segno.ts";
 import { clock, registry } from "./world.ts";
 
 /** Segno over the tests' clock and registry, and, under the host `mock-saas`, the mock SaaS that the workflows call. */

@@ -13,7 +13,7 @@ import { type MockSaasOptions, type World, worldOf } from "./options.ts";
 import { serve } from "./serve.ts";
 import type { Service } from "./service.ts";
 
-export type { MockSaasBindings, MockSaasEnv } from "./call.ts";
+export type { MockSaasEnv } from "./call.ts";
 export type { MockSaasOptions } from "./options.ts";
 
 /**

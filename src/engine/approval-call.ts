@@ -3,7 +3,7 @@ import type { ApprovalSpec } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { jsonSchemaOf } from "#core/json-schema.ts";
 import type { ApprovalOptions, ApprovalResult, Decision } from "#sdk/step.ts";
-import type { CallRequest, RecordedDecision, RecordedResult, StartFields } from "./pass.ts";
+import type { CallRequest, RecordedDecision, RecordedResult, StartFields } from "./call.ts";
 
 /** `step.approval`: what is journaled when people are asked, and what the workflow gets when they have answered. */
 

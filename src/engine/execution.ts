@@ -13,9 +13,10 @@ import { verdictOf } from "#sdk/errors.ts";
 import type { Log } from "#sdk/log.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 import { type AttemptResult, Attempts } from "./attempts.ts";
+import type { Call, StartFields } from "./call.ts";
 import type { Ledger } from "./ledger.ts";
 import { parseInput } from "./new-run.ts";
-import { type Call, Pass, type PassHost, type PassOutcome, type StartFields } from "./pass.ts";
+import { Pass, type PassHost, type PassOutcome } from "./pass.ts";
 import type { EnginePorts } from "./ports.ts";
 import { createStep } from "./step-calls.ts";
 

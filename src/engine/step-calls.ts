@@ -19,7 +19,7 @@ import {
   type WaitResult,
 } from "#sdk/step.ts";
 import { approvalCall } from "./approval-call.ts";
-import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./pass.ts";
+import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./call.ts";
 import type { Random } from "./ports.ts";
 
 /** What step calls need of their run. */

@@ -1,7 +1,9 @@
-import type { StartCommand, StepMessage } from "#core/command.ts";
-import type { Entry } from "#core/entry.ts";
+import type { Operation, OperatorCommand, StartCommand, StepMessage } from "#core/command.ts";
+import type { Entry, RunOrigin } from "#core/entry.ts";
+import type { TakenOver } from "#core/fork.ts";
 import { decode, encode, encodeError } from "#core/value.ts";
 import { ManualClock, MemoryRun, seededRandom } from "#engine/memory.ts";
+import { type HistorySource, takenOver } from "#engine/run-history.ts";
 import type { AnyAutomation } from "#sdk/automation.ts";
 import { verdictOf } from "#sdk/errors.ts";
 import { createRegistry, type Registry } from "#sdk/registry.ts";
@@ -18,7 +20,12 @@ export interface Effect {
 export interface Definitions {
   readonly workflows: AnyWorkflow[];
   readonly automations?: AnyAutomation[];
+  /** Tells somebody on call. */
+  readonly alerts?: AnyAutomation;
 }
+
+/** An operation without who asks. */
+export type Asked = Operation extends infer One ? (One extends unknown ? Omit<One, keyof OperatorCommand> : never) : never;
 
 /** A workflow named `p`, which is what every world here starts. */
 export function flow(run: WorkflowOptions<unknown, unknown>["run"], options: Partial<WorkflowOptions<unknown, unknown>> = {}): AnyWorkflow {
@@ -60,6 +67,8 @@ export class World {
   readonly queue: StepMessage[] = [];
   /** True: in its next turn the process dies before anything of it is durable. */
   diesInTurn = false;
+  /** Set: executors that take a message die with it, and nobody hears of the attempt again. */
+  executorsDie = false;
   /** False: nobody consumes the queue. */
   consumes = true;
   /** False: the index never says that it has a summary. */
@@ -77,7 +86,9 @@ export class World {
     const current = (): Registry => this.#definitions;
     this.#registry = {
       workflow: (name, version) => current().workflow(name, version),
-      alerts: null,
+      get alerts() {
+        return current().alerts;
+      },
       automation: (name) => current().automation(name),
       get workflows() {
         return current().workflows;
@@ -154,7 +165,11 @@ export class World {
   }
 
   start(workflow: string, input: unknown = null, more: Partial<StartCommand> = {}): void {
-    this.run.engine.start({
+    this.run.engine.start({ ...this.#command(workflow, input), ...more });
+  }
+
+  #command(workflow: string, input: unknown): StartCommand {
+    return {
       namespace: "default",
       runId: "r1",
       workflow,
@@ -164,8 +179,36 @@ export class World {
       delayMs: 0,
       trigger: "api",
       publicUrl: "http://segno.test",
-      ...more,
-    });
+    };
+  }
+
+  /** An operator asks something of the run. */
+  operate(operation: Asked): void {
+    this.run.engine.operate({ actor: "ann", reason: null, expectedSeq: null, ...operation });
+  }
+
+  /** The keys of all effects so far. */
+  get effectKeys(): string[] {
+    return this.effects.map((effect) => effect.key);
+  }
+
+  statusOf(key: string): string | undefined {
+    return this.run.engine.state.steps.get(key)?.status;
+  }
+
+  /** Starts this world's run from what another one recorded: begun anew from a step, or undoing what it did from there on. */
+  startFrom(source: World, origin: RunOrigin, more: Partial<StartCommand> = {}): boolean {
+    return this.run.engine.startFrom({ ...this.#command(source.run.engine.summary.workflow, null), runId: "r2", ...more }, source.takenOver(origin));
+  }
+
+  /** What a new run takes over from this one, as it crosses from one object to the other. */
+  takenOver(origin: RunOrigin): TakenOver {
+    return structuredClone(takenOver({ ...this.historySource }, origin));
+  }
+
+  get historySource(): HistorySource {
+    const nowhere = { url: (): string => "", approvalUrl: (): string => "" };
+    return { state: this.run.engine.state, journal: this.run.journal, callbacks: nowhere };
   }
 
   get status(): string {
@@ -264,7 +307,7 @@ export class World {
 
   async #consume(message: StepMessage): Promise<void> {
     const claim = this.run.engine.claim(message);
-    if (!claim.granted) return;
+    if (!claim.granted || this.executorsDie) return;
     const automation = this.#registry.automation(claim.automation);
     const context = {
       input: decode(claim.input),

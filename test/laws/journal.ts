@@ -34,7 +34,16 @@ const created = (value = "[0]"): Entry => ({
 });
 const event = (value: string, id = "e"): Entry => ({ kind: "event.received", at: 2, eventId: id, name: "n", eventKey: null, value });
 const blocked: Entry = { kind: "run.blocked", at: 3, reason: "stalled", message: "m" };
-const ended = (value: string | null = null): Entry => ({ kind: "run.ended", at: 4, status: "completed", reason: null, actor: null, failedKey: null, error: null, value });
+const ended = (value: string | null = null): Entry => ({
+  kind: "run.ended",
+  at: 4,
+  status: "completed",
+  reason: null,
+  actor: null,
+  failedKey: null,
+  error: null,
+  value,
+});
 const invariant = expect.objectContaining({ code: "invariant" });
 
 /** An entry without a value may come back with `value: null`; a value that is there must come back. */
