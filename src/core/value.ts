@@ -12,7 +12,7 @@ interface ErrorForm {
   cause: unknown;
   hasCause: boolean;
   errors: unknown[] | undefined;
-  properties: Record<string, unknown> | undefined;
+  properties: Record<string, unknown>;
 }
 
 const builtInErrors: Record<string, new (message: string) => Error> = { TypeError, RangeError, SyntaxError, ReferenceError, URIError, EvalError };
@@ -121,6 +121,11 @@ function plainForm(value: object): unknown {
 
 function errorForm(value: unknown): ErrorForm | false {
   if (!(value instanceof Error)) return false;
+  if (partsOf(value).some((part) => leadsTo(part, value, new Set()))) {
+    throw new Fault("unrecordable_value", `The error ${value.name} refers to itself, and can't be read back. Record its message, or a plain object.`, {
+      path: "",
+    });
+  }
   return {
     name: value.name,
     message: cut(value.message),
@@ -132,6 +137,21 @@ function errorForm(value: unknown): ErrorForm | false {
   };
 }
 
+function partsOf(value: object): readonly unknown[] {
+  const parts = value instanceof Map ? [...value].flat() : value instanceof Set ? [...value] : Object.values(value);
+  if (value instanceof Error) parts.push(value.cause);
+  if (value instanceof AggregateError) parts.push(...value.errors);
+  return parts;
+}
+
+function leadsTo(value: unknown, target: object, seen: Set<object>): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (value === target) return true;
+  if (seen.has(value)) return false;
+  seen.add(value);
+  return partsOf(value).some((part) => leadsTo(part, target, seen));
+}
+
 function errorFrom(form: ErrorForm): Error {
   const BuiltIn = Object.hasOwn(builtInErrors, form.name) ? builtInErrors[form.name] : undefined;
   const error = form.errors ? new AggregateError(form.errors, form.message) : BuiltIn ? new BuiltIn(form.message) : new Error(form.message);
@@ -139,8 +159,7 @@ function errorFrom(form: ErrorForm): Error {
   if (form.stack !== undefined) error.stack = form.stack;
   if (form.hasCause) Object.defineProperty(error, "cause", { value: form.cause, configurable: true, writable: true });
   // `name` may stand among the own properties of a custom class; it is set above.
-  // An error that refers to itself is met again while its own form is still being read: then there are none yet.
-  const { name: _name, ...properties } = form.properties ?? {};
+  const { name: _name, ...properties } = form.properties;
   return Object.assign(error, properties);
 }
 
