@@ -10,4 +10,15 @@ const app = segno({
 });
 
 export const RunObject = app.RunObject;
-export default app.worker;
+
+export default {
+  ...app.worker,
+  fetch(request, env, context) {
+    const url = new URL(request.url);
+    // In development the mock SaaS of the examples can be looked into, and broken, through this Worker.
+    if (env.SEGNO_ENV === "development" && url.pathname.startsWith("/mock-saas/")) {
+      return env.MOCK_SAAS.fetch(new Request(`http://mock-saas${url.pathname.slice("/mock-saas".length)}${url.search}`, request));
+    }
+    return app.worker.fetch(request, env, context);
+  },
+} satisfies ExportedHandler<Cloudflare.Env>;

@@ -1,7 +1,5 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import type { Context } from "hono";
-import type { AuditRecord } from "#core/audit.ts";
-import type { Page } from "#core/command.ts";
 import type { RunHandle } from "#objects/runs.ts";
 import type { Registry } from "#sdk/registry.ts";
 import type { ApprovalPage, ApprovalQuery } from "#visibility/approvals.ts";
@@ -10,13 +8,10 @@ import type { RunQuery } from "#visibility/query.ts";
 import type { RunPage } from "#visibility/search.ts";
 import type { ApiEnv } from "./settings.ts";
 
-/** A run from outside its object. `audit` is optional until the object answers it. */
-export type ApiRun = RunHandle & { readonly audit?: (after: number, limit: number) => Promise<Page<AuditRecord>> };
-
 /** What the API does its work with. It holds no state of its own. */
 export interface ApiPorts {
   /** The run of that name, existing or not. */
-  run(namespace: string, runId: string): ApiRun;
+  run(namespace: string, runId: string): RunHandle;
   /** One page of the index. @throws Fault `invalid_cursor` or `invalid_request`. */
   search(query: RunQuery): Promise<RunPage>;
   /** One page of the inbox. @throws as `search`. */
@@ -44,6 +39,6 @@ export interface RouteOptions {
 }
 
 /** The run that a request names, in the namespace that its key opened. */
-export function runOf(context: Context<ApiContext>, runId: string): ApiRun {
+export function runOf(context: Context<ApiContext>, runId: string): RunHandle {
   return context.var.ports.run(context.var.namespace, runId);
 }

@@ -1,6 +1,5 @@
 import { createRoute, type z } from "@hono/zod-openapi";
 import type { AuditRecord } from "#core/audit.ts";
-import { Fault } from "#core/fault.ts";
 import { checkRunId } from "#core/run.ts";
 import { type Api, runOf } from "./api-context.ts";
 import { jsonAnswer, PageQuery, problemAnswer, ReadHeaders, RunParams } from "./contract.ts";
@@ -28,9 +27,7 @@ export function addAuditRoute(api: Api): void {
     checkRunId(id);
     const form = context.req.valid("header")["accept-values"] ?? "json";
     const { after, limit = defaultPage } = context.req.valid("query");
-    const run = runOf(context, id);
-    if (!run.audit) throw new Fault("not_found");
-    const page = await run.audit(Number(after ?? 0), limit);
+    const page = await runOf(context, id).audit(Number(after ?? 0), limit);
     return context.json({ audit: page.items.map((record) => presentRecord(record, form)), nextCursor: page.next === null ? null : String(page.next) }, 200);
   });
 }

@@ -3,7 +3,6 @@ import type { Context } from "hono";
 import type { RunDetail, StartCommand, Started } from "#core/command.ts";
 import type { RunOrigin } from "#core/entry.ts";
 import { Fault, faultCodeOf } from "#core/fault.ts";
-import { redactedText } from "#core/redaction.ts";
 import { checkRunId, journalSeq, type RunSummary } from "#core/run.ts";
 import type { Encoded } from "#core/value.ts";
 import type { RunHandle } from "#objects/runs.ts";
@@ -124,22 +123,20 @@ interface Link {
 async function startLinked(context: Context<ApiContext>, link: Link): Promise<Started> {
   checkRunId(link.runId);
   const { source } = link;
-  if (link.input === null && source.input.includes(redactedText)) {
-    throw new Fault("invalid_request", "The run hides parts of its input, so it can't be taken over: send `input`.", { path: "input" });
-  }
+  const taken = await link.run.takeOver(link.origin);
   const command: StartCommand = {
     namespace: context.var.namespace,
     runId: link.runId,
     workflow: source.run.workflow,
     version: link.version ?? source.run.version,
-    input: link.input ?? source.input,
+    input: link.input ?? taken.input,
     // Those of another input would be wrong; the workflow derives its own.
     attributes: link.input === null ? source.run.attributes : {},
     delayMs: 0,
     trigger: actorOf(context.var.namespace),
     publicUrl: publicOrigin(context.env, context.req.url),
   };
-  return runOf(context, link.runId).startFrom(command, await link.run.takeOver(link.origin));
+  return runOf(context, link.runId).startFrom(command, taken);
 }
 
 function answer(context: Context<ApiContext>, { run, created }: Started) {

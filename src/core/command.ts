@@ -82,6 +82,8 @@ export type Claim =
   | { readonly granted: false; readonly why: "not_open" | "other_attempt" | "taken" | "paused" }
   | {
       readonly granted: true;
+      /** False for a notice whose run has ended: nobody records its outcome, so the queue's own retries must do. */
+      readonly recorded: boolean;
       readonly automation: string;
       readonly input: Encoded;
       readonly idempotencyKey: string;

@@ -156,6 +156,8 @@ export interface StepStarted {
   readonly compensates: boolean;
   /** Its effect must not happen twice without somebody saying so. */
   readonly unsafeToRepeat: boolean;
+  /** The run whose idempotency key the step's attempts sent, where it was taken over from there; null: this run. */
+  readonly keyRunId: string | null;
   /** When a wait ends by itself, in epoch ms: the sleep's end or the wait's time-out. Null: never. */
   readonly wakeAt: number | null;
   readonly wait: WaitSpec | null;

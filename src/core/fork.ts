@@ -2,6 +2,7 @@ import type { Entry, Recorded, RunCreated, RunOrigin } from "./entry.ts";
 import { Fault } from "./fault.ts";
 import type { RunState } from "./run-state.ts";
 import type { StepState } from "./step-state.ts";
+import type { Encoded } from "./value.ts";
 
 /** A fork: a new run that takes over what another recorded before a step, and goes on from there anew. */
 
@@ -16,6 +17,8 @@ export interface ForkPlan {
 /** What a new run takes over from another. */
 export interface TakenOver {
   readonly origin: RunOrigin;
+  /** The other run's input, as it was sent. */
+  readonly input: Encoded;
   readonly entries: readonly Entry[];
 }
 
@@ -40,31 +43,39 @@ function isKept(step: StepState, first: StepState): boolean {
   return (step.status === "completed" || step.status === "failed") && step.endSeq !== null && step.endSeq < first.startSeq;
 }
 
-/** The entries that a fork takes over. `readValue` reads a value that is not beside its entry. */
-export function entriesForFork(entries: readonly Recorded[], plan: ForkPlan, readValue: (seq: number) => string): readonly Entry[] {
+/** The entries that a fork takes over. */
+export function entriesForFork(entries: readonly Recorded[], plan: ForkPlan, from: Source): readonly Entry[] {
   const kept = new Set(plan.kept);
   return entries.flatMap((entry): readonly Entry[] => {
     if (entry.kind === "operator.acted") {
       const keys = entry.keys.filter((key) => kept.has(key));
-      return keys.length > 0 && (entry.action === "retry" || entry.action === "resume") ? [plain({ ...entry, keys }, readValue)] : [];
+      return keys.length > 0 && (entry.action === "retry" || entry.action === "resume") ? [plain({ ...entry, keys }, from)] : [];
     }
-    return "key" in entry && kept.has(entry.key) ? [plain(entry, readValue)] : [];
+    return "key" in entry && kept.has(entry.key) ? [plain(entry, from)] : [];
   });
 }
 
-/** The entries that a run takes over to undo them: all but the first and the last. */
-export function entriesForRollback(entries: readonly Recorded[], readValue: (seq: number) => string): readonly Entry[] {
-  return entries
-    .filter((entry) => entry.kind !== "run.created" && entry.kind !== "run.ended" && entry.kind !== "event.received")
-    .map((entry) => plain(entry, readValue));
+/** The entries that a run takes over to undo them: what steps did, and where they were cancelled. How the run was held or ended is its own affair. */
+export function entriesForRollback(entries: readonly Recorded[], from: Source): readonly Entry[] {
+  const taken = entries.filter((entry) => entry.kind !== "event.received" && (entry.kind === "run.cancel_requested" || !entry.kind.startsWith("run.")));
+  return taken.map((entry) => plain(entry, from));
 }
 
-/** An entry for another journal: without its number, with its value, and with the payload of the event it points to. */
-function plain(entry: Recorded, readValue: (seq: number) => string): Entry {
+/** The run that entries are taken from. */
+export interface Source {
+  readonly runId: string;
+  /** Reads a value that is not beside its entry. */
+  readonly readValue: (seq: number) => Encoded;
+}
+
+/** An entry for another journal: without its number, with its value, with the payload of the event it points to, and with the key that its attempts sent. */
+function plain(entry: Recorded, from: Source): Entry {
   const { seq, valueOmitted, ...rest } = entry;
-  if ((rest.kind === "step.completed" || rest.kind === "step.failed") && rest.eventSeq !== null)
-    return { ...rest, value: readValue(rest.eventSeq), eventSeq: null };
-  return valueOmitted ? ({ ...rest, value: readValue(seq) } as Entry) : rest;
+  if ((rest.kind === "step.completed" || rest.kind === "step.failed") && rest.eventSeq !== null) {
+    return { ...rest, value: from.readValue(rest.eventSeq), eventSeq: null };
+  }
+  const whole = valueOmitted ? ({ ...rest, value: from.readValue(seq) } as Entry) : rest;
+  return whole.kind === "step.started" ? { ...whole, keyRunId: whole.keyRunId ?? from.runId } : whole;
 }
 
 /** A run of this id exists: was it made from the same run, in the same way? @throws Fault `run_exists`. */

@@ -2,8 +2,9 @@ import type { Operation, OperatorCommand, StepCommand } from "./command.ts";
 import { refuseIfEnded, stepEnded } from "./decision.ts";
 import type { Entry, OperatorActed, OperatorAction } from "./entry.ts";
 import { Fault } from "./fault.ts";
+import type { TakenOver } from "./fork.ts";
 import { rollbackBegun, stepsToUndo } from "./rollback.ts";
-import type { RunState } from "./run-state.ts";
+import { applyEntry, emptyRunState, type RunState } from "./run-state.ts";
 import { runStatus } from "./run-view.ts";
 import { isUnderWay, type StepState } from "./step-state.ts";
 
@@ -41,8 +42,9 @@ export function operationEntries(state: RunState, operation: Operation, at: numb
 
 /** Holds the run. @throws Fault `run_ended`. */
 export function pauseRequested(state: RunState, command: OperatorCommand, at: number): readonly Entry[] {
+  if (state.paused && !state.ended) return [];
   check(state, command);
-  return state.paused ? [] : [acted(state, "pause", command, { at }), { kind: "run.paused", at }];
+  return [acted(state, "pause", command, { at }), { kind: "run.paused", at }];
 }
 
 /** Lets a held run go on, and has every parked step tried again. @throws Fault `not_paused`, `run_ended`. */
@@ -93,9 +95,9 @@ export function stepFailedByHand(state: RunState, command: StepCommand, at: numb
  */
 export function cancelRequested(state: RunState, command: OperatorCommand & { readonly compensate: boolean }, at: number): readonly Entry[] {
   if (state.ended?.status === "cancelled") return [];
+  if (state.cancel && !state.blocked && !state.ended) return [];
   check(state, command);
   refuseInRollback(state);
-  if (state.cancel && !state.blocked) return [];
   const { actor, reason, compensate } = command;
   const entries: Entry[] = [acted(state, "cancel", command, { at })];
   if (state.paused) entries.push({ kind: "run.resumed", at });
@@ -132,11 +134,14 @@ export function rollbackRequested(state: RunState, command: OperatorCommand & { 
   return [...entries, rollbackBegun(state, { at, end, value: null, from: command.from })];
 }
 
-/** A run that was made to undo another's steps begins with that. @throws Fault `nothing_to_undo`. */
-export function rollbackOfEnded(state: RunState, command: { readonly actor: string; readonly from: string | null }, at: number): readonly Entry[] {
-  if (stepsToUndo(state, command.from).length === 0) throw new Fault("nothing_to_undo");
+/** A run that is made to undo another's steps goes on with that at once; a fork has nothing to add. @throws Fault `nothing_to_undo`. */
+export function undoingOf(first: Entry, taken: TakenOver, command: { readonly actor: string; readonly at: number }): readonly Entry[] {
+  if (taken.origin.relation === "fork") return [];
+  const state = emptyRunState();
+  for (const entry of [first, ...taken.entries]) applyEntry(state, { ...entry, seq: state.lastSeq + 1 });
+  if (stepsToUndo(state, taken.origin.step).length === 0) throw new Fault("nothing_to_undo");
   const end = { status: "completed", reason: "rolled_back", actor: command.actor, failedKey: null, error: null } as const;
-  return [rollbackBegun(state, { at, end, value: null, from: command.from })];
+  return [rollbackBegun(state, { at: Math.max(command.at, state.lastAt), end, value: null, from: taken.origin.step })];
 }
 
 /** @throws Fault `run_ended`; `stale` when the run has changed since the operator looked at it. */

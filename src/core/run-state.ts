@@ -235,7 +235,7 @@ function isSeenByCode(step: StepState): boolean {
 function startOf(entry: Recorded<StepEnded>, instant: InstantStep): Recorded<StepStarted> {
   const { seq, at, key } = entry;
   const none = { dispatch: null, policy: null, fallback: null, wakeAt: null, wait: null, value: null };
-  return { kind: "step.started", seq, at, key, ...instant, ...none, onFailure: "fail", compensates: false, unsafeToRepeat: false, redact: [] };
+  return { kind: "step.started", seq, at, key, ...instant, ...none, onFailure: "fail", compensates: false, unsafeToRepeat: false, keyRunId: null, redact: [] };
 }
 
 function closeOpenSteps(state: RunState, entry: { readonly seq: number; readonly at: number }): void {

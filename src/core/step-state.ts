@@ -40,6 +40,8 @@ export interface StepState {
   readonly fallback: Encoded | null;
   readonly compensates: boolean;
   readonly unsafeToRepeat: boolean;
+  /** The run whose idempotency key the step's attempts sent; null: this one. */
+  readonly keyRunId: string | null;
   readonly wait: WaitSpec | null;
   status: StepStatus;
   /** The current or last attempt; 0 for a step without attempts. */
@@ -104,6 +106,7 @@ export function stepOf(entry: Recorded<StepStarted>): StepState {
     fallback: entry.fallback,
     compensates: entry.compensates,
     unsafeToRepeat: entry.unsafeToRepeat,
+    keyRunId: entry.keyRunId,
     wait: entry.wait,
     status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",
     attempt: entry.dispatch === null ? 0 : 1,

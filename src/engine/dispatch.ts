@@ -70,8 +70,10 @@ export class Dispatch {
 
   /** An executor asks for an attempt. It is given once, until its lease ends. */
   claim(ref: AttemptRef): Claim {
-    const { created, open, paused } = this.#ledger.state;
+    const { created, open, paused, ended, steps } = this.#ledger.state;
     const step = open.get(ref.key);
+    const closed = steps.get(ref.key);
+    if (created && ended && closed?.kind === "notice" && closed.endSeq === ended.seq) return this.#granted(closed, { recorded: false });
     if (!created || !step || step.automation === null || !step.policy) return { granted: false, why: "not_open" };
     if (step.attempt !== ref.attempt) return { granted: false, why: "other_attempt" };
     if (step.status !== "dispatched") return { granted: false, why: "taken" };
@@ -80,12 +82,20 @@ export class Dispatch {
     const now = this.#ledger.now();
     this.#ledger.commit([{ kind: "attempt.claimed", at: now, key: step.key, attempt: step.attempt }]);
     this.#lease(step.key, now);
+    return this.#granted(step, { recorded: true });
+  }
+
+  #granted(step: StepState, { recorded }: { readonly recorded: boolean }): Claim {
+    const { created } = this.#ledger.state;
+    invariant(created && step.policy && step.automation !== null, `Step ${step.key} has no attempts to give.`);
+    const now = this.#ledger.now();
     return {
       granted: true,
+      recorded,
       automation: step.automation,
       input: this.#ports.journal.value(step.inputSeq ?? step.startSeq),
       idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
-      deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, now) ?? now + limits.dispatchedAttemptMs,
+      deadlineAt: attemptDeadline(step.policy, recorded ? step.budgetStartedAt : now, now) ?? now + limits.dispatchedAttemptMs,
       leaseMs: this.#ports.settings.leaseMs,
     };
   }
@@ -118,8 +128,8 @@ export class Dispatch {
   }
 
   forgetAll(): void {
+    // What is on its way stays on its way: a notice is told even if its run has ended by then.
     this.#dueAt.clear();
-    this.#outgoing = [];
   }
 
   /** The earliest resend or lease end, epoch ms; infinity when there is none. */

@@ -93,7 +93,7 @@ export class Execution implements PassHost {
       now: () => this.#ledger.now(),
       random: this.#ports.random,
       log,
-      idempotencyKey: (key) => idempotencyKey(namespace, runId, key),
+      idempotencyKey: (key) => idempotencyKey(namespace, this.state.steps.get(key)?.keyRunId ?? runId, key),
       callbackUrl: (key, expiresAt) => this.#ports.callbacks.url(publicUrl, { namespace, runId, key, expiresAt }),
     });
     const run = { id: runId, namespace, workflow, version, createdAt: new Date(created.at) };
@@ -351,7 +351,7 @@ function startEntries(state: RunState, call: Call, at: number): Entry[] {
   const { key, name, count, kind: step, automation, begin } = call;
   if (begin.type === "instant") return [instantEntry(call, "step.completed", { at, value: encode(begin.value(at)) })];
   const fields: StartFields = begin.fields(at);
-  const started: StepStarted = { kind: "step.started", at, key, name, count, step, automation, ...fields };
+  const started: StepStarted = { kind: "step.started", at, key, name, count, step, automation, keyRunId: null, ...fields };
   const isPast = fields.wait === null && fields.wakeAt !== null && fields.wakeAt <= at;
   if (isPast) return [started, stepEnded({ key, attempt: 0 }, "step.completed", { at })];
   if (fields.wait?.for !== "event") return [started];

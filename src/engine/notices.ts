@@ -67,6 +67,7 @@ export class Notices {
       fallback: null,
       compensates: false,
       unsafeToRepeat: false,
+      keyRunId: null,
       wakeAt: null,
       wait: null,
       redact: options?.redact ?? [],

@@ -5,7 +5,7 @@ import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { checkSameOrigin, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
-import { operationEntries, rollbackOfEnded } from "#core/operator-decision.ts";
+import { operationEntries, undoingOf } from "#core/operator-decision.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
 import { nextDeadline, summarize } from "#core/run-view.ts";
@@ -98,9 +98,8 @@ export class RunEngine {
       return false;
     }
     const at = this.#ports.clock.now();
-    this.#ledger.commit([{ ...newRun(this.#ports.registry, command, at), origin: taken.origin }, ...taken.entries]);
-    if (taken.origin.relation === "rollback")
-      this.#ledger.commit(rollbackOfEnded(this.state, { actor: command.trigger, from: taken.origin.step }, this.#ledger.now()));
+    const first: Entry = { ...newRun(this.#ports.registry, command, at), origin: taken.origin };
+    this.#ledger.commit([first, ...taken.entries, ...undoingOf(first, taken, { actor: command.trigger, at })]);
     this.#proceed();
     this.#turnDone();
     return true;

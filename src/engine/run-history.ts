@@ -98,13 +98,12 @@ export function runForkPlan(source: HistorySource, from: string): ForkPlan {
 export function takenOver(source: HistorySource, origin: RunOrigin): TakenOver {
   const { state, journal } = source;
   if (!state.created) throw new Fault("run_not_found");
-  const readValue = (seq: number): Encoded => journal.value(seq);
+  const from = { runId: state.created.runId, readValue: (seq: number): Encoded => journal.value(seq) };
   const all = journal.load();
-  const entries =
-    origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), readValue) : entriesForRollback(all, readValue);
+  const entries = origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), from) : entriesForRollback(all, from);
   const length = entries.reduce((sum, entry) => sum + ("value" in entry ? (entry.value?.length ?? 0) : 0), 0);
   if (length > limits.takenOverLength) throw new Fault("value_too_large", `The run has recorded more than a new run can take over: ${length} characters.`);
-  return { origin, entries };
+  return { origin, input: journal.value(state.created.seq), entries };
 }
 
 function stepEntries(source: HistorySource, steps: readonly StepState[]): Map<string, Recorded<StepEntry>[]> {
@@ -131,7 +130,7 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
     endedAt: step.endedAt,
     wakeAt: dueAt(step),
     outcome: step.outcome,
-    idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
+    idempotencyKey: idempotencyKey(created.namespace, step.keyRunId ?? created.runId, step.key),
     input: step.inputSeq === null ? null : shown(step.inputSeq),
     output: step.status === "completed" ? result : null,
     error: step.status === "failed" ? result : null,

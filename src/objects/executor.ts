@@ -51,6 +51,7 @@ async function execute(step: StepMessage, options: ExecutorOptions): Promise<voi
   const stopRenewing = renewWhileRunning(run, { step, leaseMs: claim.leaseMs, controller });
   try {
     const outcome = await runAutomation(claim, { step, options, controller });
+    if (!claim.recorded && !outcome.ok) throw decode(outcome.error);
     await run.settle(step, outcome);
   } finally {
     stopRenewing();

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { DecideCommand } from "#core/approval.ts";
+import type { AuditRecord } from "#core/audit.ts";
 import type {
   AttemptOutcome,
   AttemptRef,
@@ -21,6 +22,7 @@ import { type Fault, faultCodeOf } from "#core/fault.ts";
 import type { ForkPlan, TakenOver } from "#core/fork.ts";
 import type { RunSummary } from "#core/run.ts";
 import { type Clock, defaultSettings, type EnginePorts, type EngineSettings } from "#engine/ports.ts";
+import { runAudit } from "#engine/run-audit.ts";
 import { RunEngine } from "#engine/run-engine.ts";
 import { runDetail, runForkPlan, runJournal, runStep, runSteps, takenOver, undoPlan } from "#engine/run-history.ts";
 import type { Registry } from "#sdk/registry.ts";
@@ -171,6 +173,11 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
 
   journal(after: number, limit: number): Promise<Answer<Page<Recorded>>> {
     return this.#answer((engine) => runJournal(this.#source(engine), after, limit));
+  }
+
+  /** What people did to the run. */
+  audit(after: number, limit: number): Promise<Answer<Page<AuditRecord>>> {
+    return this.#answer((engine) => runAudit(this.#source(engine), after, limit));
   }
 
   override async alarm(): Promise<void> {

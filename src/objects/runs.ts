@@ -1,4 +1,5 @@
 import type { DecideCommand } from "#core/approval.ts";
+import type { AuditRecord } from "#core/audit.ts";
 import type {
   AttemptOutcome,
   AttemptRef,
@@ -44,6 +45,7 @@ export interface RunHandle {
   steps(after: number, limit: number): Promise<Page<StepRecord>>;
   step(key: string): Promise<StepRecord>;
   journal(after: number, limit: number): Promise<Page<Recorded>>;
+  audit(after: number, limit: number): Promise<Page<AuditRecord>>;
 }
 
 /** The object of a run is found by its name alone, so nothing maps ids to objects, and nothing can lose the mapping. */
@@ -70,6 +72,7 @@ export function runHandle(runs: RunNamespace, namespace: string, runId: string):
     steps: (after, limit) => call((stub) => stub.steps(after, limit) as Promise<Answer<Page<StepRecord>>>),
     step: (key) => call((stub) => stub.step(key) as Promise<Answer<StepRecord>>),
     journal: (after, limit) => call((stub) => stub.journal(after, limit) as Promise<Answer<Page<Recorded>>>),
+    audit: (after, limit) => call((stub) => stub.audit(after, limit) as Promise<Answer<Page<AuditRecord>>>),
   };
 }
 

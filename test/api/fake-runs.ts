@@ -1,4 +1,3 @@
-import type { ApiRun } from "#api/api-context.ts";
 import type { AuditRecord } from "#core/audit.ts";
 import type { CallbackTerms, Operation, Page, RunDetail, StartCommand, Started, StepRecord } from "#core/command.ts";
 import { checkSameStart } from "#core/decision.ts";
@@ -8,12 +7,13 @@ import { checkSameOrigin, type ForkPlan, type TakenOver } from "#core/fork.ts";
 import { isFinal, journalSeq, type RunStatus, type RunSummary } from "#core/run.ts";
 import { decode, encode, encodeError, summarizeError } from "#core/value.ts";
 import { newRun } from "#engine/new-run.ts";
+import type { RunHandle } from "#objects/runs.ts";
 import type { Registry } from "#sdk/registry.ts";
 import { decide } from "./fake-approvals.ts";
 
 /** Runs without objects: they start, end at once or wait, and write down everything that changed them. */
 export interface FakeRuns {
-  run: (namespace: string, runId: string) => ApiRun;
+  run: (namespace: string, runId: string) => RunHandle;
   /** Every change, in order: what a refused request must not add to. */
   readonly writes: unknown[];
   /** How long each request wanted to wait. */
@@ -54,7 +54,7 @@ export function fakeRuns(registry: Registry): FakeRuns {
   return fakes;
 }
 
-function fakeHandle(fakes: FakeRuns, registry: Registry, name: string): ApiRun {
+function fakeHandle(fakes: FakeRuns, registry: Registry, name: string): RunHandle {
   const existing = (): FakeRun => {
     const run = fakes.runs.get(name);
     if (!run) throw new Fault("run_not_found");
@@ -97,7 +97,7 @@ function fakeHandle(fakes: FakeRuns, registry: Registry, name: string): ApiRun {
     operate: (operation) => answer(() => operate(fakes, existing(), operation)),
     undoPlan: () => answer(() => existing().undo),
     forkPlan: (from) => answer(() => planFrom(existing(), from)),
-    takeOver: (origin) => answer(() => ({ origin, entries: existing().journal.slice(1) })),
+    takeOver: (origin) => answer(() => ({ origin, input: existing().created.value, entries: existing().journal.slice(1) })),
     detail: (waitMs) => {
       fakes.waits.push(waitMs);
       return answer(() => detail(existing()));

@@ -18,7 +18,7 @@ const spec: ApprovalSpec = {
 
 function approval(key: string, wait: Partial<ApprovalSpec> = {}): StepState {
   const none = { automation: null, dispatch: null, policy: null, fallback: null, value: null, redact: [] };
-  const flags = { onFailure: "fail", compensates: false, unsafeToRepeat: false } as const;
+  const flags = { onFailure: "fail", compensates: false, unsafeToRepeat: false, keyRunId: null } as const;
   const started: Recorded<StepStarted> = {
     ...{ kind: "step.started", seq: 2, at: 1000, key, name: key, count: 1, step: "approval", wakeAt: 9000 },
     ...none,

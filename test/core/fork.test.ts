@@ -162,7 +162,7 @@ const eventful: readonly Entry[] = [
 
 describe("what a fork takes over", () => {
   const { light, readValue } = lightJournal(eventful);
-  const entries = entriesForFork(light, planOf(eventful.slice(1), "c"), readValue);
+  const entries = entriesForFork(light, planOf(eventful.slice(1), "c"), { runId: "r", readValue });
   const state = foldOf(created({ at: 100, startAt: 100, origin: { runId: "r", relation: "fork", step: "c" } }), entries);
 
   test("folds into a state in which every kept step has its result, and nothing is open", () => {
@@ -192,6 +192,13 @@ describe("what a fork takes over", () => {
     });
   });
 
+  test("says whose idempotency key the attempts sent, also when a fork is forked again", () => {
+    expect(stepOf(state, "a").keyRunId).toBe("o");
+    const again = lightJournal([created(), ...entries, ...done("c")]);
+    const twice = foldOf(created(), entriesForFork(again.light, planOf([...entries, ...done("c")], "c"), { runId: "second", readValue: again.readValue }));
+    expect(stepOf(twice, "a").keyRunId).toBe("o");
+  });
+
   test("shows the code the same moments in the same order", () => {
     const original = stateOf(...eventful).moments.filter((moment) => moment.key !== "c");
     expect(state.moments.map((moment) => [moment.type, moment.key])).toEqual(original.map((moment) => [moment.type, moment.key]));
@@ -201,7 +208,10 @@ describe("what a fork takes over", () => {
 describe("what a rollback takes over", () => {
   const takenOver = (...entries: Entry[]) => {
     const { light, readValue } = lightJournal([...entries, runEnded("terminated")]);
-    return foldOf(created({ at: 100, startAt: 100, origin: { runId: "r", relation: "rollback", step: null } }), entriesForRollback(light, readValue));
+    return foldOf(
+      created({ at: 100, startAt: 100, origin: { runId: "r", relation: "rollback", step: null } }),
+      entriesForRollback(light, { runId: "r", readValue }),
+    );
   };
 
   test("is all that the run did, with every step as it stood", () => {

@@ -41,6 +41,7 @@ export const started = (key: string, more: Partial<StepStarted> = {}): StepStart
   fallback: null,
   compensates: false,
   unsafeToRepeat: false,
+  keyRunId: null,
   wakeAt: null,
   wait: null,
   redact: [],

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Operation, OperatorCommand } from "#core/command.ts";
 import type { Entry } from "#core/entry.ts";
-import { operationEntries, rollbackOfEnded } from "#core/operator-decision.ts";
+import { operationEntries, undoingOf } from "#core/operator-decision.ts";
 import { runStatus } from "#core/run-view.ts";
 import {
   acted,
@@ -328,11 +328,13 @@ describe("a rollback", () => {
   });
 
   test("of a run that has ended is a run of its own, which is refused when there is nothing to undo", () => {
-    const state = stateOf(...entries);
-    expect(rollbackOfEnded(state, { actor: "ann", from: null }, 50)).toMatchObject([
-      { kind: "run.rollback_begun", keys: ["b", "a"], end: { status: "completed", actor: "ann" } },
-    ]);
-    expect(() => rollbackOfEnded(stateOf(created(), started("s"), stepFailed("s")), { actor: "ann", from: null }, 50)).toThrow(code("nothing_to_undo"));
+    const origin = { runId: "o", relation: "rollback", step: null } as const;
+    const undoing = (taken: readonly Entry[], more = {}) =>
+      undoingOf(created({ at: 40, startAt: 40 }), { origin: { ...origin, ...more }, input: "[0]", entries: taken }, { actor: "ann", at: 40 });
+    expect(undoing(entries.slice(1))).toMatchObject([{ kind: "run.rollback_begun", keys: ["b", "a"], end: { status: "completed", actor: "ann" } }]);
+    expect(undoing(entries.slice(1), { step: "b" })).toMatchObject([{ keys: ["b"] }]);
+    expect(undoing(entries.slice(1), { relation: "fork" })).toEqual([]);
+    expect(() => undoing([started("s"), stepFailed("s")])).toThrow(code("nothing_to_undo"));
   });
 });
 
