@@ -1,3 +1,4 @@
+import { deployment } from "#examples/deployment/workflow.ts";
 import { createProject, provisionAccount, sendEmail } from "#examples/onboarding/automations.ts";
 import { onboarding } from "#examples/onboarding/workflow.ts";
 import { verification } from "#examples/verification/workflow.ts";
@@ -5,7 +6,7 @@ import { segno } from "./segno.ts";
 
 /** The deployable Worker: Segno with the example workflows. Put your own in their place. */
 const app = segno({
-  workflows: [onboarding, verification],
+  workflows: [onboarding, verification, deployment],
   automations: [createProject, provisionAccount, sendEmail],
 });
 

@@ -70,7 +70,10 @@ describe.each(stories)("whoever is on call is told of $title", ({ expected, begi
   async function play(world: World, onTurn: () => void = () => {}): Promise<World> {
     for (let quiet = 0; quiet < 400; quiet++) {
       const busy = await world.turn();
-      if (world.turns === 3) act?.(world);
+      if (world.turns === 3) {
+        act?.(world);
+        world.run.endTurn();
+      }
       onTurn();
       if (busy) continue;
       const next = Math.min(world.run.alarmAt ?? Number.POSITIVE_INFINITY, world.clock.nextTimerAt() ?? Number.POSITIVE_INFINITY);

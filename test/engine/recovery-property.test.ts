@@ -295,7 +295,11 @@ function trouble(it: Case, what: Trouble["what"]): void {
     world.diesInTurn = true;
   }
   // The platform evicts an object that does nothing, and only then.
-  if (what === "evict" && !engine.busy) world.evict();
+  if (what === "evict" && !engine.busy) {
+    // In memory an executor's effect does not outlive the object that it reports to.
+    if ([...engine.state.open.values()].some((step) => step.status === "claimed")) it.crashes++;
+    world.evict();
+  }
   if (what === "double" && message) world.queue.push(message, message);
   if (what === "drop") {
     it.crashes++;
