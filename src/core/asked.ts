@@ -20,7 +20,7 @@ export function askedPeople({ step, spec }: Approval): readonly string[] {
 /** When more people are asked, epoch ms; infinity: never, or they were. */
 export function escalateAt(step: StepState): number {
   if (step.wait?.for !== "approval" || step.endSeq !== null || step.escalated || !step.wait.escalation) return Number.POSITIVE_INFINITY;
-  return step.startedAt + step.wait.escalation.afterMs;
+  return step.startedAt + step.heldMs + step.wait.escalation.afterMs;
 }
 
 /** The approvals that wait for a decision, in order of start; as many as a summary holds. */

@@ -72,6 +72,11 @@ export function attemptsCutOff(state: RunState, at: number): readonly Entry[] {
   return running.map((step) => attemptLost(step, at, encodeError(new Fault("attempt_lost", `Attempt ${step.attempt} of ${step.key} was cut off.`))));
 }
 
+/** Nobody who tried to tell a notice survived it; the run is not to stop for that. */
+export function gaveUp(step: StepState, at: number): StepEnded {
+  return stepEnded(step, "step.failed", { at, value: encodeError(new Fault("attempt_lost", `${step.key} was lost ${step.lostInARow} times in a row.`)) });
+}
+
 /** The run took too long: it fails, after undoing what it did. */
 export function timedOut(state: RunState, at: number): Entry {
   const value = encodeError(new Fault("timeout", "The run took longer than its time-out."));

@@ -1,4 +1,4 @@
-import type { Entry, Recorded, RunCreated, RunOrigin } from "./entry.ts";
+import type { Entry, OperatorActed, Recorded, RunCreated, RunOrigin } from "./entry.ts";
 import { Fault } from "./fault.ts";
 import type { RunState } from "./run-state.ts";
 import type { StepState } from "./step-state.ts";
@@ -27,15 +27,20 @@ export function forkPlan(state: RunState, from: string): ForkPlan {
   const first = state.steps.get(from);
   if (!first) throw new Fault("step_not_found", `The run has no step ${from}.`, { step: from });
   const isCleanUp = state.cancel !== null && first.startSeq > state.cancel.seq;
-  if (isCleanUp || first.kind === "compensation")
-    throw new Fault("step_state", `Step ${from} cleaned up after the run; nothing begins from there.`, { step: from });
-  const steps = [...state.steps.values()].filter((step) => step.kind !== "compensation");
+  if (isCleanUp || !isOfCode(first))
+    throw new Fault("step_state", `Step ${from} is not the workflow's own, or cleaned up after it; nothing begins from there.`, { step: from });
+  const steps = [...state.steps.values()].filter(isOfCode);
   const repeated = steps.filter((step) => !isKept(step, first));
   return {
     kept: steps.filter((step) => isKept(step, first)).map((step) => step.key),
     repeated: repeated.map((step) => step.key),
     unsafe: repeated.filter((step) => step.unsafeToRepeat && step.attempt > 0).map((step) => step.key),
   };
+}
+
+/** The engine's own steps are no part of what the code does. */
+function isOfCode(step: StepState): boolean {
+  return step.kind !== "compensation" && step.kind !== "notice";
 }
 
 /** A step is kept when its result was there before the first repeated step began: the code may have looked at it. */
@@ -47,18 +52,32 @@ function isKept(step: StepState, first: StepState): boolean {
 export function entriesForFork(entries: readonly Recorded[], plan: ForkPlan, from: Source): readonly Entry[] {
   const kept = new Set(plan.kept);
   return entries.flatMap((entry): readonly Entry[] => {
-    if (entry.kind === "operator.acted") {
-      const keys = entry.keys.filter((key) => kept.has(key));
-      return keys.length > 0 && (entry.action === "retry" || entry.action === "resume") ? [plain({ ...entry, keys }, from)] : [];
-    }
+    if (entry.kind === "operator.acted") return takenAct(entry, (key) => kept.has(key), from);
     return "key" in entry && kept.has(entry.key) ? [plain(entry, from)] : [];
   });
 }
 
-/** The entries that a run takes over to undo them: what steps did, and where they were cancelled. How the run was held or ended is its own affair. */
-export function entriesForRollback(entries: readonly Recorded[], from: Source): readonly Entry[] {
-  const taken = entries.filter((entry) => entry.kind !== "event.received" && (entry.kind === "run.cancel_requested" || !entry.kind.startsWith("run.")));
-  return taken.map((entry) => plain(entry, from));
+/**
+ * The entries that a run takes over to undo them: what steps did, where they were cancelled, and what was undone before. How the run was held, ended and told of is its own
+ * affair, and a compensation that was not finished begins anew.
+ */
+export function entriesForRollback(state: RunState, entries: readonly Recorded[], from: Source): readonly Entry[] {
+  const isTaken = (key: string): boolean => {
+    const step = state.steps.get(key);
+    return step !== undefined && (isOfCode(step) || (step.kind === "compensation" && step.status === "completed"));
+  };
+  return entries.flatMap((entry): readonly Entry[] => {
+    if (entry.kind === "run.cancel_requested") return [plain(entry, from)];
+    if (entry.kind === "operator.acted") return takenAct(entry, isTaken, from);
+    return "key" in entry && isTaken(entry.key) ? [plain(entry, from)] : [];
+  });
+}
+
+/** Of an operator's acts, those count that had a step tried again. */
+function takenAct(entry: Recorded<OperatorActed>, isTaken: (key: string) => boolean, from: Source): readonly Entry[] {
+  const keys = entry.keys.filter(isTaken);
+  const isRetry = entry.action === "retry" || entry.action === "resume";
+  return keys.length > 0 && isRetry ? [plain({ ...entry, keys }, from)] : [];
 }
 
 /** The run that entries are taken from. */

@@ -39,7 +39,10 @@ const lateKey = "~notice:late";
 
 function reminders(step: StepState): readonly { readonly key: string; readonly at: number }[] {
   if (step.wait?.for !== "approval" || step.wait.notify === null) return [];
-  return [0, ...step.wait.remindAfterMs].map((afterMs, index) => ({ key: `~notice:approval:${step.key}:${index}`, at: step.startedAt + afterMs }));
+  return [0, ...step.wait.remindAfterMs].map((afterMs, index) => ({
+    key: `~notice:approval:${step.key}:${index}`,
+    at: step.startedAt + step.heldMs + afterMs,
+  }));
 }
 
 function approvalNotices(step: StepState, alerts: string | null, now: number): readonly DueNotice[] {

@@ -95,15 +95,16 @@ export function stepFailedByHand(state: RunState, command: StepCommand, at: numb
  */
 export function cancelRequested(state: RunState, command: OperatorCommand & { readonly compensate: boolean }, at: number): readonly Entry[] {
   if (state.ended?.status === "cancelled") return [];
-  if (state.cancel && !state.blocked && !state.ended) return [];
+  const undoes = command.compensate && stepsToUndo(state, null).length > 0;
+  const endsAtOnce = !state.started || (state.blocked !== null && !undoes);
+  if (state.cancel && !endsAtOnce && !state.ended) return [];
   check(state, command);
   refuseInRollback(state);
   const { actor, reason, compensate } = command;
   const entries: Entry[] = [acted(state, "cancel", command, { at })];
   if (state.paused) entries.push({ kind: "run.resumed", at });
   if (!state.cancel) entries.push({ kind: "run.cancel_requested", at, actor, reason, compensate });
-  const undoes = compensate && stepsToUndo(state, null).length > 0;
-  if (!state.started || (state.blocked && !undoes)) {
+  if (endsAtOnce) {
     entries.push({ kind: "run.ended", at, status: "cancelled", reason: "operator", actor, failedKey: null, error: null, value: null });
   }
   return entries;

@@ -191,10 +191,11 @@ function applyCreated(state: RunState, entry: Recorded<RunCreated>): void {
 /** Timers stood still while the run was held. */
 function applyResumed(state: RunState, entry: Recorded<RunResumed>): void {
   invariant(state.paused, "A run that is not held can't be resumed.");
-  const heldMs = entry.at - state.paused.at;
+  const held = { from: state.paused.at, to: entry.at };
   state.paused = null;
-  if (state.deadlineAt !== null) state.deadlineAt += heldMs;
-  for (const step of state.open.values()) shiftTimers(step, heldMs);
+  if (state.deadlineAt !== null) state.deadlineAt += held.to - held.from;
+  // Notices went on meanwhile.
+  for (const step of state.open.values()) if (step.kind !== "notice") shiftTimers(step, held);
 }
 
 function applyEventReceived(state: RunState, entry: Recorded<EventReceived>): void {
@@ -238,9 +239,13 @@ function startOf(entry: Recorded<StepEnded>, instant: InstantStep): Recorded<Ste
   return { kind: "step.started", seq, at, key, ...instant, ...none, onFailure: "fail", compensates: false, unsafeToRepeat: false, keyRunId: null, redact: [] };
 }
 
-function closeOpenSteps(state: RunState, entry: { readonly seq: number; readonly at: number }): void {
-  for (const step of state.open.values()) closeStep(step, entry);
-  state.open.clear();
+/** Notices go on until they are told, or the run has ended. */
+function closeOpenSteps(state: RunState, entry: Recorded<RunEntry>): void {
+  for (const step of state.open.values()) {
+    if (step.kind === "notice" && entry.kind !== "run.ended") continue;
+    closeStep(step, entry);
+    state.open.delete(step.key);
+  }
 }
 
 function openStep(state: RunState, key: string): StepState {

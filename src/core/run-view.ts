@@ -25,7 +25,9 @@ function isExecuting(state: RunState, busy: boolean): boolean {
   let waits = 0;
   for (const step of state.open.values()) {
     if (step.kind === "notice") continue;
-    if (isUnderWay(step)) return true;
+    // What nobody took stays with the queue while the run is held.
+    const isKept = state.paused !== null && step.status === "dispatched";
+    if (isUnderWay(step) && !isKept) return true;
     waits++;
   }
   return waits === 0 && !state.paused;
@@ -108,12 +110,13 @@ export function dueAt(step: StepState): number | null {
 
 /** When the earliest deadline that the journal knows of is due, epoch ms; null when there is none. Leases are the engine's to add. */
 export function nextDeadline(state: RunState): number | null {
-  // While an operator holds the run, time stands still for it.
-  if (!state.created || state.ended || state.paused) return null;
-  if (!state.started) return state.created.startAt;
-  let next = state.rollback ? Number.POSITIVE_INFINITY : (state.deadlineAt ?? Number.POSITIVE_INFINITY);
+  if (!state.created || state.ended) return null;
+  if (!state.started && !state.paused) return state.created.startAt;
+  const isTimed = !state.rollback && !state.paused;
+  let next = isTimed ? (state.deadlineAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
   for (const step of state.open.values()) {
-    next = Math.min(next, dueAt(step) ?? Number.POSITIVE_INFINITY);
+    // While a run is held or blocked, nothing is done for it but telling people.
+    if ((!state.paused && !state.blocked) || step.kind === "notice") next = Math.min(next, dueAt(step) ?? Number.POSITIVE_INFINITY);
   }
   return Number.isFinite(next) ? next : null;
 }

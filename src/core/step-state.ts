@@ -57,6 +57,10 @@ export interface StepState {
   lostInARow: number;
   /** When the next attempt is due; null unless `retrying`. */
   retryAt: number | null;
+  /** When `retryAt` was set. */
+  retrySetAt: number;
+  /** How long the step was open while its run was held, in ms. */
+  heldMs: number;
   /** When the wait ends by itself: the sleep's end, the wait's time-out. Null: never. */
   wakeAt: number | null;
   /** The entry that holds the input: the start, or a person's correction. Null: the step declares none. */
@@ -116,6 +120,8 @@ export function stepOf(entry: Recorded<StepStarted>): StepState {
     failures: 0,
     lostInARow: 0,
     retryAt: null,
+    retrySetAt: entry.at,
+    heldMs: 0,
     wakeAt: entry.wakeAt,
     inputSeq: entry.value !== null || entry.valueOmitted ? entry.seq : null,
     parkedError: null,
@@ -152,6 +158,7 @@ export function applyAttemptFailed(step: StepState, entry: Recorded<AttemptFaile
   invariant(entry.attempt === step.attempt && isUnderWay(step), `Attempt ${entry.attempt} of ${entry.key} can't fail now.`);
   step.status = "retrying";
   step.retryAt = entry.retryAt;
+  step.retrySetAt = entry.at;
   step.failures += entry.lost ? 0 : 1;
   step.lostInARow = entry.lost ? step.lostInARow + 1 : 0;
 }
@@ -186,6 +193,7 @@ export function applyRetry(step: StepState, at: number, correctedInputSeq: numbe
   invariant(step.status === "parked" || step.status === "retrying", `Step ${step.key} is ${step.status} and can't be tried again.`);
   step.status = "retrying";
   step.retryAt = at;
+  step.retrySetAt = at;
   step.failures = 0;
   step.lostInARow = 0;
   step.budgetStartedAt = at;
@@ -198,10 +206,12 @@ export function closeStep(step: StepState, entry: { readonly seq: number; readon
   endStep(step, "cancelled", entry);
 }
 
-/** Time stood still for `ms`. */
-export function shiftTimers(step: StepState, ms: number): void {
-  if (step.retryAt !== null) step.retryAt += ms;
-  if (step.wakeAt !== null) step.wakeAt += ms;
+/** The run was held: for what was set before or meanwhile, time stood still from then on. */
+export function shiftTimers(step: StepState, held: { readonly from: number; readonly to: number }): void {
+  const heldMs = held.to - Math.max(held.from, step.startedAt);
+  step.heldMs += heldMs;
+  if (step.wakeAt !== null) step.wakeAt += heldMs;
+  if (step.retryAt !== null) step.retryAt += held.to - Math.max(held.from, step.retrySetAt);
 }
 
 function endStep(step: StepState, status: StepStatus, entry: { readonly seq: number; readonly at: number }): void {

@@ -134,10 +134,13 @@ export class Dispatch {
 
   /** The earliest resend or lease end, epoch ms; infinity when there is none. */
   nextDueAt(): number {
+    const { open, paused, blocked } = this.#ledger.state;
     let next = Number.POSITIVE_INFINITY;
     for (const [key, dueAt] of this.#dueAt) {
-      if (this.#ledger.state.open.has(key)) next = Math.min(next, dueAt);
-      else this.#dueAt.delete(key); // Its run was cancelled or rolled back.
+      const step = open.get(key);
+      // While a run is held or blocked, nothing is done for it but telling people.
+      if (step && ((!paused && !blocked) || step.kind === "notice")) next = Math.min(next, dueAt);
+      else if (!step) this.#dueAt.delete(key); // Its run was cancelled or rolled back.
     }
     return next;
   }

@@ -273,7 +273,9 @@ export class Execution implements PassHost {
     return step.kind === "compensation" ? this.#compensationOf(undoneKey(step.key)) : this.#pass.callOf(step.key);
   }
 
+  /** Called when the replay is through, and again when the function it replayed has ended: whichever comes first begins. */
   #beginUndoing(): void {
+    if (this.#undoing) return this.#undoNext();
     this.#undoing = true;
     this.#pass.retire();
     this.#attempts.abandon(new Fault("cancelled", "The run is rolled back."));

@@ -1,6 +1,6 @@
 import { type DecideCommand, decided } from "#core/approval.ts";
 import type { AttemptOutcome, AttemptRef, CallbackTerms, Claim, EventAccepted, EventCommand, Operation, Settled, StartCommand } from "#core/command.ts";
-import { attemptStarted, attemptsCutOff, callbackArrived, checkSameStart, eventArrived, timedOut, waitEnded } from "#core/decision.ts";
+import { attemptStarted, attemptsCutOff, callbackArrived, checkSameStart, eventArrived, gaveUp, timedOut, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { checkSameOrigin, type TakenOver } from "#core/fork.ts";
@@ -279,17 +279,24 @@ export class RunEngine {
   #doDue(now: number): void {
     const { state } = this;
     const { lastSeq } = state;
-    if (!state.created || state.ended || state.paused) return;
+    if (!state.created || state.ended) return;
+    if (state.paused) return this.#noticesDue(now);
     if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) this.#ledger.commit([timedOut(state, now)]);
     if (!state.started && state.created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
-    if (state.blocked || state.ended) return;
+    if (state.blocked || state.ended) return this.#noticesDue(now);
     for (const step of [...state.open.values()]) this.#stepDue(step, now);
     if (state.lastSeq > lastSeq) this.#execution?.advance();
+  }
+
+  /** A run that is held or blocked still tells people of itself. */
+  #noticesDue(now: number): void {
+    for (const step of [...this.state.open.values()]) if (step.kind === "notice") this.#stepDue(step, now);
   }
 
   #stepDue(step: StepState, now: number): void {
     if (step.wakeAt !== null && step.wakeAt <= now) return this.#ledger.commit([waitEnded(step, now)]);
     this.#dispatch.doDue(step, now);
+    if (step.lostInARow >= limits.lostAttemptsInARow && step.kind === "notice") return this.#ledger.commit([gaveUp(step, now)]);
     if (step.lostInARow >= limits.lostAttemptsInARow) {
       return this.#block("crash_loop", `Step ${step.key} was lost ${step.lostInARow} times in a row; what runs it may not survive it.`);
     }
@@ -357,14 +364,15 @@ export class RunEngine {
   }
 
   #runWakeAt(now: number): number {
-    const { blocked, paused, rollback, deadlineAt } = this.state;
-    if (blocked && !this.busy) return Math.min(rollback || paused ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY), this.#blockedPoll.at);
+    const { blocked, paused } = this.state;
     const leaseAt = now + this.#ports.settings.leaseMs;
-    if (paused) return this.busy ? leaseAt : Number.POSITIVE_INFINITY;
     const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;
     // While the code replays, a retry that is due has nobody to make it yet; the end of the replay makes it.
     const dueOrLater = this.#execution?.replaying ? Math.max(due, leaseAt) : due;
-    return Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.#notices.nextDueAt(now), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
+    const standing = Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
+    if (paused) return standing;
+    if (blocked) return this.busy ? standing : Math.min(standing, this.#blockedPoll.at);
+    return Math.min(standing, this.#notices.nextDueAt(now));
   }
 
   /** The object was loaded, and its code has not run since: what it has still to do, only the alarm that was set before knows. */

@@ -100,7 +100,8 @@ export function takenOver(source: HistorySource, origin: RunOrigin): TakenOver {
   if (!state.created) throw new Fault("run_not_found");
   const from = { runId: state.created.runId, readValue: (seq: number): Encoded => journal.value(seq) };
   const all = journal.load();
-  const entries = origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), from) : entriesForRollback(all, from);
+  const entries =
+    origin.relation === "fork" && origin.step !== null ? entriesForFork(all, forkPlan(state, origin.step), from) : entriesForRollback(state, all, from);
   const length = entries.reduce((sum, entry) => sum + ("value" in entry ? (entry.value?.length ?? 0) : 0), 0);
   if (length > limits.takenOverLength) throw new Fault("value_too_large", `The run has recorded more than a new run can take over: ${length} characters.`);
   return { origin, input: journal.value(state.created.seq), entries };
@@ -175,9 +176,11 @@ function attemptEnd(
   step: StepState,
   entry: Recorded<StepEntry>,
 ): { outcome: AttemptRecord["outcome"]; error: Encoded | null } | null {
+  if ("outcome" in entry && (entry.outcome === "by_hand" || entry.outcome === "skipped")) return null;
   if (entry.kind === "attempt.failed") return { outcome: entry.lost ? "lost" : "failed", error: shown(entry.seq) };
   if (entry.kind === "attempt.completed") return { outcome: "completed", error: null };
   if (entry.kind === "step.completed" && step.wait === null) return { outcome: "completed", error: null };
-  if (entry.kind === "step.failed" || entry.kind === "step.parked") return { outcome: "failed", error: shown(entry.seq) };
+  if (entry.kind === "step.failed" || entry.kind === "step.parked")
+    return { outcome: "failed", error: entry.value === null && !entry.valueOmitted ? null : shown(entry.seq) };
   return null;
 }

@@ -210,7 +210,7 @@ describe("what a rollback takes over", () => {
     const { light, readValue } = lightJournal([...entries, runEnded("terminated")]);
     return foldOf(
       created({ at: 100, startAt: 100, origin: { runId: "r", relation: "rollback", step: null } }),
-      entriesForRollback(light, { runId: "r", readValue }),
+      entriesForRollback(stateOf(...entries), light, { runId: "r", readValue }),
     );
   };
 

@@ -248,7 +248,7 @@ async function endsAfter(it: Case, action: Asked): Promise<void> {
       return;
     }
     if (rest === "approval") await decide(world, 1);
-    else if (rest === "blocked") copy.deploy();
+    else if (rest === "blocked" && !world.run.engine.state.paused) copy.deploy();
     // Other steps that are parked, or the hold of the run, are left to a further act.
     else world.operate({ action: "resume" });
   }

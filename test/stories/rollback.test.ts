@@ -90,7 +90,12 @@ test("R20: a deployment that fails at the migration takes its infrastructure dow
     "~provision-database completed",
   ]);
   const [database, servers] = (await effectsOf("infra")).map((effect) => effect.resourceId);
-  expect(await infraCalls()).toEqual(['POST {"environment":"prod-database"}', 'POST {"environment":"prod-servers"}', `DELETE ${servers}`, `DELETE ${database}`]);
+  expect(await infraCalls()).toEqual([
+    'POST {"environment":"prod-database"}',
+    'POST {"environment":"prod-servers"}',
+    `DELETE ${servers}`,
+    `DELETE ${database}`,
+  ]);
   expect((await callsTo("migrations")).map((call) => call.status)).toEqual([500, 500, 500]);
   for (const later of ["deploys", "cache", "notifications"]) expect(await callsTo(later)).toEqual([]);
 });
