@@ -1,6 +1,7 @@
 import { ManualClock } from "#engine/memory.ts";
-import type { AnyAutomation } from "#sdk/automation.ts";
+import type { AnyAutomation, Automation } from "#sdk/automation.ts";
 import { createRegistry, type Registry } from "#sdk/registry.ts";
+import type { Notice } from "#sdk/step.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 
 /** What the test Worker and the tests share: they run in one isolate. */
@@ -58,6 +59,7 @@ export const clock = new TestClock();
 /** What is "deployed" right now. Each test file has its own isolate, so files do not see each other's. */
 let workflows: AnyWorkflow[] = [];
 let automations: AnyAutomation[] = [];
+let alerts: Automation<Notice, unknown> | null = null;
 let current = createRegistry({ workflows, automations });
 
 export const registry: Registry = {
@@ -74,16 +76,26 @@ export const registry: Registry = {
   },
 };
 
+function register(): void {
+  current = createRegistry({ workflows, automations, ...(alerts && { alerts }) });
+}
+
+/** From now on this automation tells whoever is on call. */
+export function alertBy(automation: Automation<Notice, unknown>): void {
+  alerts = automation;
+  register();
+}
+
 export function deploy(...definitions: (AnyWorkflow | AnyAutomation)[]): void {
   for (const it of definitions) {
     if (it.type === "workflow") workflows.push(it);
     else automations.push(it);
   }
-  current = createRegistry({ workflows, automations });
+  register();
 }
 
 export function undeploy(definition: AnyWorkflow | AnyAutomation): void {
   workflows = workflows.filter((it) => it !== definition);
   automations = automations.filter((it) => it !== definition);
-  current = createRegistry({ workflows, automations });
+  register();
 }

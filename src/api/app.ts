@@ -14,6 +14,7 @@ import { addCallbackRoute } from "./callback-route.ts";
 import { jsonAnswer } from "./contract.ts";
 import { addDeadLetterRoutes } from "./dead-letter-routes.ts";
 import { addEventRoute } from "./event-route.ts";
+import { addExplainRoute } from "./explain-route.ts";
 import { addLinkedRunRoutes } from "./linked-run-routes.ts";
 import { addOperatorRoutes } from "./operator-routes.ts";
 import { problemResponse } from "./problem.ts";
@@ -68,6 +69,7 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
   addDeadLetterRoutes(api);
   addEventRoute(api, options);
   addWorkflowRoutes(api, options);
+  addExplainRoute(api, options);
   addCallbackRoute(api);
   addApprovalRoutes(api);
   addApprovalLinkRoutes(api);

@@ -53,11 +53,16 @@ function exhausted(state: RunState, step: StepState, failure: { readonly at: num
     return [{ kind: "step.parked", at, key: step.key, attempt: step.attempt, error: summary, value: error }];
   }
   const failed = stepEnded(step, "step.failed", { at, value: error });
-  if (step.onFailure !== "compensate") return [failed];
+  if (step.onFailure !== "compensate" || !mayUndo(state)) return [failed];
   return [
     failed,
     rollbackBegun(state, { at, end: { status: "failed", reason: "compensated", actor: null, failedKey: step.key, error: summary }, value: error }),
   ];
+}
+
+/** An operator who cancelled the run without undoing it has decided that. */
+function mayUndo(state: RunState): boolean {
+  return state.cancel?.compensate ?? true;
 }
 
 /** An attempt vanished. It is tried again without counting against the policy, after a pause that grows with each loss in a row. */
@@ -81,7 +86,7 @@ export function gaveUp(step: StepState, at: number): StepEnded {
 export function timedOut(state: RunState, at: number): Entry {
   const value = encodeError(new Fault("timeout", "The run took longer than its time-out."));
   const end = { status: "failed", reason: "run_timeout", actor: null, failedKey: null, error: summarizeError(value) } as const;
-  return codeEnded(state, { at, end, value }, state.started);
+  return codeEnded(state, { at, end, value }, state.started && mayUndo(state));
 }
 
 export function attemptStarted(step: StepState, at: number): AttemptStarted {

@@ -51,9 +51,8 @@ function approvalNotices(step: StepState, alerts: string | null, now: number): r
   const found: DueNotice[] = [];
   const automation = wait.notify ?? alerts;
   if (step.endSeq === null && wait.notify !== null) {
-    const due = reminders(step)
-      .filter((reminder) => reminder.at <= now)
-      .at(-1);
+    // Those that were missed come as one.
+    const due = reminders(step).findLast((reminder) => reminder.at <= now);
     if (due) found.push({ key: due.key, type: "approval", step: key, message: `${key} waits for a decision.`, automation: wait.notify });
   }
   if (automation === null) return found;

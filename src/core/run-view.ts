@@ -112,12 +112,11 @@ export function dueAt(step: StepState): number | null {
 export function nextDeadline(state: RunState): number | null {
   if (!state.created || state.ended) return null;
   if (!state.started && !state.paused) return state.created.startAt;
-  const isTimed = !state.rollback && !state.paused;
-  let next = isTimed ? (state.deadlineAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
-  for (const step of state.open.values()) {
-    // While a run is held or blocked, nothing is done for it but telling people.
-    if ((!state.paused && !state.blocked) || step.kind === "notice") next = Math.min(next, dueAt(step) ?? Number.POSITIVE_INFINITY);
-  }
+  const isTimed = !state.rollback && !state.paused && state.deadlineAt !== null;
+  // While a run is held or blocked, nothing is done for it but telling people.
+  const isStill = state.paused !== null || state.blocked !== null;
+  const times = [...state.open.values()].filter((step) => !isStill || step.kind === "notice").map((step) => dueAt(step) ?? Number.POSITIVE_INFINITY);
+  const next = times.reduce((least, time) => Math.min(least, time), isTimed ? (state.deadlineAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY);
   return Number.isFinite(next) ? next : null;
 }
 

@@ -50,5 +50,7 @@ function approvalResult(options: ApprovalOptions<unknown>, recorded: RecordedRes
 
 function decisionOf(options: ApprovalOptions<unknown>, decision: RecordedDecision): Decision<unknown> {
   const { actor, at, comment, form } = decision;
-  return { actor, at: new Date(at), comment, form: form === undefined ? undefined : (options.form?.parse(form) ?? form) };
+  // Only an approval's form was checked when it came; what somebody sent along with a rejection is theirs.
+  const isChecked = decision.decision === "approved" && form !== undefined && options.form !== undefined;
+  return { actor, at: new Date(at), comment, form: isChecked ? options.form?.parse(form) : form };
 }

@@ -169,7 +169,7 @@ export class Pass {
   #pump(): void {
     while (!this.#cooling && !this.#closed) {
       // A rollback needs the replay to its end, for the calls that hold how to undo; what the function would see after that is not for it any more.
-      if (this.#state.paused && !this.#state.rollback) return this.#watch();
+      if (this.#state.paused && !this.#state.rollback && !this.replaying && this.#announced) return this.#watch();
       if (!this.#announced && !this.replaying) this.#announce();
       else if (!this.#next()) return;
     }
@@ -265,7 +265,7 @@ export class Pass {
 
   /** True when there is nothing more to listen for. */
   #quiet(silentTurns: number): boolean {
-    const isHeld = this.#state.paused !== null && this.#state.rollback === null;
+    const isHeld = this.#state.paused !== null && this.#state.rollback === null && !this.replaying;
     if (this.#cursor < this.#state.moments.length && !isHeld) {
       if (silentTurns < stuckAfterTurns) return false;
       this.#stuck();

@@ -255,11 +255,11 @@ export class RunEngine {
   }
 
   /** Gives the code a chance to go on, if there is something for it. */
-  #proceed(): void {
+  #proceed(evenIfHeld = false): void {
     const { state } = this;
     if (state.ended) return this.#wrapUp();
     if (this.#dropped || !state.started || !state.created || (this.#execution && !this.#execution.closed)) return;
-    if (state.paused) return this.#ledger.commit(attemptsCutOff(state, this.#ledger.now()));
+    if (state.paused && !evenIfHeld) return this.#ledger.commit(attemptsCutOff(state, this.#ledger.now()));
     if (state.blocked && this.#ledger.now() < this.#blockedPoll.at) return;
     const { workflow, version } = state.created;
     const definition = this.#ports.registry.workflow(workflow, version);
@@ -392,7 +392,7 @@ export class RunEngine {
   async #checkPayload(payload: string, taker: () => StepState | null): Promise<void> {
     const step = taker();
     if (!step?.wait?.hasSchema) return;
-    this.#proceed();
+    this.#proceed(true);
     while (this.#execution?.busy && this.#execution.replaying) await this.#ports.clock.idle();
     const now = taker();
     if (now) refuseUnfit(now, this.#execution?.issuesWith(now.key, decode(payload)) ?? []);

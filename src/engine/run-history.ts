@@ -1,6 +1,6 @@
 import { askedPeople } from "#core/asked.ts";
 import type { ApprovalRecord, AttemptRecord, Page, RunDetail, StepRecord } from "#core/command.ts";
-import type { Recorded, RunOrigin, StepEntry } from "#core/entry.ts";
+import type { Recorded, RunOrigin, StepEnded, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { entriesForFork, entriesForRollback, type ForkPlan, forkPlan, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
@@ -170,17 +170,30 @@ function attemptRecords(shown: (seq: number) => Encoded, step: StepState, entrie
   return attempts;
 }
 
+interface AttemptEnd {
+  readonly outcome: AttemptRecord["outcome"];
+  readonly error: Encoded | null;
+}
+
 /** How an entry ended an attempt; null for one that did not. */
-function attemptEnd(
-  shown: (seq: number) => Encoded,
-  step: StepState,
-  entry: Recorded<StepEntry>,
-): { outcome: AttemptRecord["outcome"]; error: Encoded | null } | null {
-  if ("outcome" in entry && (entry.outcome === "by_hand" || entry.outcome === "skipped")) return null;
-  if (entry.kind === "attempt.failed") return { outcome: entry.lost ? "lost" : "failed", error: shown(entry.seq) };
-  if (entry.kind === "attempt.completed") return { outcome: "completed", error: null };
-  if (entry.kind === "step.completed" && step.wait === null) return { outcome: "completed", error: null };
-  if (entry.kind === "step.failed" || entry.kind === "step.parked")
-    return { outcome: "failed", error: entry.value === null && !entry.valueOmitted ? null : shown(entry.seq) };
-  return null;
+function attemptEnd(shown: (seq: number) => Encoded, step: StepState, entry: Recorded<StepEntry>): AttemptEnd | null {
+  switch (entry.kind) {
+    case "attempt.failed":
+      return { outcome: entry.lost ? "lost" : "failed", error: shown(entry.seq) };
+    case "attempt.completed":
+      return { outcome: "completed", error: null };
+    case "step.parked":
+      return { outcome: "failed", error: shown(entry.seq) };
+    case "step.completed":
+    case "step.failed":
+      return stepEndOf(shown, step, entry);
+    default:
+      return null;
+  }
+}
+
+/** The end of a step is that of its last attempt, unless a person or a wait brought it. */
+function stepEndOf(shown: (seq: number) => Encoded, step: StepState, entry: Recorded<StepEnded>): AttemptEnd | null {
+  if (step.wait !== null || entry.outcome !== null) return null;
+  return entry.kind === "step.completed" ? { outcome: "completed", error: null } : { outcome: "failed", error: shown(entry.seq) };
 }

@@ -28,6 +28,7 @@ test("the contract is public and names every address, its schemas and its proble
     "GET /v1/runs/{id}/steps/{key}",
     "GET /v1/workflows",
     "GET /v1/workflows/{name}",
+    "GET /v1/workflows/{name}/explain",
     "POST /approvals/{token}",
     "POST /callbacks/{token}",
     "POST /slack/interactions",

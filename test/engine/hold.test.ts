@@ -106,18 +106,18 @@ describe("while an operator holds a run", () => {
     const world = begin(
       (at) =>
         async ({ step }) => {
-          const after = (key: string) => () => {
+          const ended = (key: string) => () => {
             ends[key] ??= at().clock.now() - startedAt;
           };
           await Promise.all([
-            step.sleep("nap", "2h").then(after("nap")),
-            step.waitForEvent("never", { timeout: "3h" }).then(after("never")),
-            step.approval("legal", { assignees: ["ann"], timeout: "4h" }).then(after("legal")),
+            step.sleep("nap", "2h").then(ended("nap")),
+            step.waitForEvent("never", { timeout: "3h" }).then(ended("never")),
+            step.approval("legal", { assignees: ["ann"], timeout: "4h" }).then(ended("legal")),
             step
               .do("shaky", { retries: { limit: 1, delay: "5h", maxDelay: "5h", jitter: 0, totalTimeout: "6h" } }, ({ attempt }) =>
                 attempt === 1 ? broken() : "well",
               )
-              .then(after("shaky")),
+              .then(ended("shaky")),
           ]);
           await step.waitForEvent("end");
         },

@@ -231,7 +231,11 @@ export class World {
     const fired = this.run.fireAlarm();
     await this.clock.idle();
     await this.clock.idle();
-    if (this.diesInTurn) this.run.crash();
+    if (this.diesInTurn) {
+      this.run.crash();
+      // Nobody has said that the message was taken, so the queue delivers it again.
+      if (message) this.queue.unshift(message);
+    }
     this.diesInTurn = false;
     this.run.endTurn();
     if (this.confirms) for (const summary of this.run.published.slice(this.#indexedUpTo)) this.run.engine.indexed(summary.seq);

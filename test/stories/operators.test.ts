@@ -4,9 +4,14 @@ import { saas } from "#examples/saas.ts";
 import { clock, deploy } from "../world.ts";
 import { type Answer, advance, api, callsTo, effectsOf, eventually, evict, hours, mock, run, setUpWorld, start, steps, until } from "./story.ts";
 
-/** Called by a step that stands still until the test lets go of it. */
-const gates = new Map<string, () => void>();
-const standing = (id: string) => eventually(async () => gates.get(id), `the step of ${id} to stand still`);
+/** Runs that stand still in their migration, and those that may go on. They poll, so that each goes on in the context of its own object. */
+const arrived = new Set<string>();
+const released = new Set<string>();
+
+async function standStill(id: string): Promise<void> {
+  arrived.add(id);
+  while (!released.has(id)) await new Promise((resolve) => setTimeout(resolve, 2));
+}
 
 /** Creates infrastructure, migrates while the test looks, waits an hour, and tells. What is cancelled tells that too. */
 const release = workflow({
@@ -19,7 +24,7 @@ const release = workflow({
         ({ idempotencyKey, signal }) => saas<{ infraId: string }>("/infra", { body: { environment: "live" }, idempotencyKey, signal }),
       );
       await step.do("migrate", async ({ idempotencyKey, signal }) => {
-        await new Promise<void>((resolve) => gates.set(id, resolve));
+        await standStill(id);
         return saas("/migrations", { body: { infraId }, idempotencyKey, signal });
       });
       await step.sleep("soak", "1h");
@@ -39,21 +44,17 @@ beforeEach(() => mock("DELETE", "/admin/state"));
 
 const ask = (id: string, act: string, body: unknown = {}): Promise<Answer> => api("POST", `/v1/runs/${id}/${act}`, body);
 
-async function letGo(id: string): Promise<void> {
-  (await standing(id))();
-}
-
 /** A run in its first migration. */
 async function migrating(): Promise<string> {
   const id = await start("release", {});
-  await standing(id);
+  await eventually(async () => arrived.has(id), `${id} to migrate`);
   return id;
 }
 
 /** A run in its hour of soaking. */
 async function soaking(): Promise<string> {
   const id = await migrating();
-  await letGo(id);
+  released.add(id);
   await until(id, "waiting");
   return id;
 }
@@ -74,7 +75,7 @@ async function kinds(id: string): Promise<string[]> {
 test("R28: a pause lets the step in flight finish and be recorded, begins nothing, and a resume goes on after it", async () => {
   const id = await migrating();
   expect((await ask(id, "pause", { reason: "looking" })).body).toMatchObject({ status: "running", reason: { code: "operator" } });
-  await letGo(id);
+  released.add(id);
   expect((await until(id, "paused")).reason).toMatchObject({ code: "operator" });
   expect((await steps(id)).map((step) => [step.key, step.status])).toEqual([
     ["infra", "completed"],
@@ -132,7 +133,7 @@ test("R28: a terminate ends at once, in the middle of a step: nothing cleans up,
   const id = await migrating();
   expect((await ask(id, "terminate", { reason: "runs wild" })).body).toMatchObject({ status: "terminated" });
   const entries = await kinds(id);
-  await letGo(id);
+  released.add(id);
   await advance(hours(2));
   expect(await run(id)).toMatchObject({ status: "terminated", reason: { code: "operator" } });
   expect(await kinds(id)).toEqual(entries);
@@ -171,7 +172,7 @@ test("R46: every act is in the audit, in order: who, when, what, why, before and
   for (const method of ["PUT", "POST", "DELETE", "PATCH"]) expect((await api(method, `/v1/runs/${id}/audit`)).status).toBe(405);
 });
 
-test("R46: what an operator gave by hand is in the audit with its value", async () => {
+test("R46: what an operator decided on a step is in the audit, and the run goes on from there", async () => {
   const id = await soaking();
   const answer = await api("POST", `/v1/runs/${id}/steps/soak/complete`, { reason: "long enough" });
   expect(answer.status).toBe(200);
