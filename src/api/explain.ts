@@ -84,7 +84,7 @@ function retriesText(policy: RetryPolicy): string {
   const growth = { constant: "each time", linear: "longer each time", exponential: "doubling" }[backoff];
   const cap = backoff === "constant" ? "" : ` up to ${durationText(maxDelayMs)}`;
   const budget = totalTimeoutMs === null ? "" : ` and for ${durationText(totalTimeoutMs)} in all`;
-  return `${attempt} is tried again up to ${limit === 1 ? "once" : `${limit} times`}, after ${durationText(delayMs)}, ${growth}${cap}${budget}; then `;
+  return `${attempt} is tried again ${limit === 1 ? "once" : `up to ${limit} times`}, after ${durationText(delayMs)}, ${growth}${cap}${budget}; then `;
 }
 
 const units = [

@@ -22,7 +22,7 @@ export interface DoOptions<Input, Output = unknown> extends AttemptOptions {
   readonly onFailure?: FailurePolicy;
   /** What the step returns after a failure with `onFailure: "continue"`. Default undefined. */
   readonly fallback?: NoInfer<Output>;
-  /** How to undo what it did. */
+  /** How to undo what it did. To have its `output` typed, say what the step returns: `step.do<Account>(…)`. */
   readonly compensate?: Compensation<NoInfer<Input>, NoInfer<Output>>;
   /** `"unsafe"`: the effect must not happen twice without somebody saying so; a fork that would repeat it asks. Default `"safe"`. */
   readonly repeat?: "safe" | "unsafe";

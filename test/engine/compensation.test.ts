@@ -290,6 +290,29 @@ describe("an undo that fails", () => {
   });
 });
 
+test("an undo that a person has tried again acts once, whenever in the replay the alarm comes", async () => {
+  for (let hops = 0; hops < 200; hops += 3) {
+    let isBroken = true;
+    const world = begin(
+      (at) =>
+        ({ step }) =>
+          reversible(at, step, "a", { answer: () => broken(), undo: () => isBroken && broken() }),
+    );
+    await settle(world);
+    isBroken = false;
+    world.evict();
+    world.operate({ action: "retry", key: "~a", value: null });
+    for (let hop = 0; hop < hops; hop++) await null;
+    world.run.engine.wake();
+    await world.finish();
+    expect(undone(world), `alarm after ${hops} microtasks`).toHaveLength(3);
+    expect(
+      world.entries.some((entry) => entry.kind === "attempt.failed" && entry.lost),
+      `alarm after ${hops} microtasks`,
+    ).toBe(false);
+  }
+});
+
 test.each(["", "parked", "held"])("a rollback comes to the same end whichever turn the process dies after, or in (%s)", async (interrupted) => {
   const play = async (dies: (world: World) => void) => {
     let isBroken = interrupted === "parked";

@@ -352,7 +352,7 @@ test("whatever the program, what fails and what dies: a parked run can be brough
     fc.asyncProperty(program, troubles, fc.array(fc.nat({ max: 1000 }), { minLength: 4, maxLength: 12 }), (tree, list, choices) =>
       play(tree, list, choices, tally),
     ),
-    { numRuns: 1500 },
+    { numRuns: 2500 },
   );
   // The programs are worth their time: many park, and every action is tried.
   expect(tally.parked).toBeGreaterThan(500);

@@ -8,14 +8,14 @@ import { advance, api, callsTo, eventually, mock, seconds, setUpWorld, start, st
 const launch = workflow({
   name: "launch",
   async run({ step }) {
-    await step.do(
+    await step.do<{ infraId: string }>(
       "infra",
       {
         retries: { limit: 1, delay: "2s", backoff: "constant", jitter: 0 },
         timeout: "30s",
         compensate: ({ output, idempotencyKey, signal }) => saas(`/infra/${output?.infraId}`, { method: "DELETE", idempotencyKey, signal }),
       },
-      ({ idempotencyKey, signal }) => saas<{ infraId: string }>("/infra", { body: { environment: "live" }, idempotencyKey, signal }),
+      ({ idempotencyKey, signal }) => saas("/infra", { body: { environment: "live" }, idempotencyKey, signal }),
     );
     await step.do("cache", { onFailure: "continue", retries: { limit: 0 } }, ({ idempotencyKey, signal }) =>
       saas("/cache/invalidate", { body: {}, idempotencyKey, signal }),
@@ -52,7 +52,7 @@ test("R17: explain tells per step order, retries, time-out, policy and compensat
   expect(infra).toMatchObject({ order: 1, name: "infra", kind: "do", onFailure: "fail", compensates: true, seen: 1, failed: 0, retried: 0, parked: 0 });
   expect(infra.policy).toMatchObject({ limit: 1, delayMs: 2000, timeoutMs: 30_000 });
   expect(infra.next).toBe(
-    "An attempt that fails, or takes longer than 30s, is tried again up to once, after 2s, each time; then the error is thrown into the workflow; if it is not caught, the run fails, and the steps that declare how are undone.",
+    "An attempt that fails, or takes longer than 30s, is tried again once, after 2s, each time; then the error is thrown into the workflow; if it is not caught, the run fails, and the steps that declare how are undone.",
   );
   expect(cache).toMatchObject({ order: 2, onFailure: "continue", next: expect.stringMatching(/not tried again: .*fallback/) });
   expect(tell).toMatchObject({ order: 3, onFailure: "pause", unsafeToRepeat: true, next: expect.stringMatching(/up to 2 times, after 1s, doubling.* parked/) });

@@ -18,10 +18,10 @@ const release = workflow({
   name: "release",
   async run({ step, run: { id } }) {
     try {
-      const { infraId } = await step.do(
+      const { infraId } = await step.do<{ infraId: string }>(
         "infra",
         { compensate: ({ output, idempotencyKey, signal }) => saas(`/infra/${output?.infraId}`, { method: "DELETE", idempotencyKey, signal }) },
-        ({ idempotencyKey, signal }) => saas<{ infraId: string }>("/infra", { body: { environment: "live" }, idempotencyKey, signal }),
+        ({ idempotencyKey, signal }) => saas("/infra", { body: { environment: "live" }, idempotencyKey, signal }),
       );
       await step.do("migrate", async ({ idempotencyKey, signal }) => {
         await standStill(id);

@@ -13,7 +13,7 @@ const once = { limit: 0 };
 const motley = workflow({
   name: "motley",
   async run({ step }) {
-    const { projectId } = await step.do(
+    const { projectId } = await step.do<{ projectId: string }>(
       "project",
       { compensate: ({ output, idempotencyKey, signal }) => saas(`/projects/${output?.projectId}`, { method: "DELETE", idempotencyKey, signal }) },
       ({ idempotencyKey, signal }) => saas<{ projectId: string }>("/projects", { body: { customer: "Acme" }, idempotencyKey, signal }),
@@ -78,8 +78,10 @@ test("R10: in one run a step goes on with its fallback, one retries, one waits f
   const mails = await callsTo("emails");
   expect(mails.map((call) => call.status)).toEqual([500, 500, 201]);
   expect(JSON.parse(mails[0].body).data.csm).toBe("nobody");
-  const [first, second, third] = parked[2].attempts.map((attempt: { startedAt: string }) => Date.parse(attempt.startedAt));
-  expect([second - first, third - second]).toEqual([seconds(2), seconds(4)]);
+  const pauses = (await api("GET", `/v1/runs/${id}/history?limit=200`)).body.entries
+    .filter((entry: { kind: string; key: string }) => entry.kind === "attempt.failed" && entry.key === "retries")
+    .map((entry: { at: string; retryAt: string }) => Date.parse(entry.retryAt) - Date.parse(entry.at));
+  expect(pauses).toEqual([seconds(2), seconds(4)]);
   for (const later of ["infra", "notifications", "billing"]) expect(await callsTo(later)).toEqual([]);
 
   await mock("PUT", "/admin/faults/accounts", { mode: "ok" });
@@ -126,7 +128,8 @@ interface FailurePoint {
 const broken = (service: string, method?: string) => ({ [service]: { mode: "fail", status: 503, ...(method && { method }) } });
 const deal = { dealId: "d-7", customer: "Acme", email: "ann@acme.example", tier: "enterprise", region: "EU" };
 const forked = { fork: "completed" } as const;
-const parkedWays = { resume: "completed", redrive: "completed", skip: "completed", rollback: "cancelled" } as const;
+const unhelped = { resume: "completed", redrive: "completed", fork: "completed" } as const;
+const parkedWays = { ...unhelped, skip: "completed", rollback: "cancelled" } as const;
 const undoingWays = { resume: "failed", redrive: "failed", skip: "failed" } as const;
 
 const failurePoints: FailurePoint[] = [
@@ -136,7 +139,7 @@ const failurePoints: FailurePoint[] = [
     fault: broken("accounts"),
     at: "provision-account",
     rests: "paused",
-    open: { resume: "completed", redrive: "completed", skip: "failed" },
+    open: { ...unhelped, skip: "failed" },
     kept: ["projects"],
   },
   { story: "onboarding", fault: broken("emails"), at: "welcome-email", rests: "failed", open: forked, kept: ["projects", "accounts"] },
@@ -144,7 +147,7 @@ const failurePoints: FailurePoint[] = [
   { story: "onboarding", fault: broken("kickoffs"), at: "schedule-kickoff", rests: "failed", open: forked, kept: ["projects", "accounts", "emails"] },
 
   { story: "saga that waits", fault: broken("accounts", "POST"), at: "account", rests: "paused", open: { ...parkedWays, skip: "failed" }, kept: [] },
-  { story: "saga that waits", fault: broken("tenants", "POST"), at: "tenant", rests: "paused", open: parkedWays, kept: ["accounts"] },
+  { story: "saga that waits", fault: broken("tenants", "POST"), at: "tenant", rests: "paused", open: { ...parkedWays, skip: "failed" }, kept: ["accounts"] },
   { story: "saga that waits", fault: broken("billing"), at: "billing", rests: "paused", open: parkedWays, kept: ["accounts", "tenants"] },
   { story: "saga that waits", fault: broken("emails"), at: "email", rests: "paused", open: parkedWays, kept: ["accounts", "tenants", "billing"] },
   {
