@@ -72,7 +72,10 @@ export function retryRequested(state: RunState, command: StepCommand, at: number
 export function stepCompletedByHand(state: RunState, command: StepCommand, at: number): readonly Entry[] {
   const step = openStep(state, command, ["parked", "retrying", "waiting"]);
   const outcome = step.wait ? "arrived" : "by_hand";
-  return [acted(state, "complete", command, { at, keys: [step.key] }), stepEnded(step, "step.completed", { at, outcome, value: command.value })];
+  return [
+    acted(state, "complete", command, { at, keys: [step.key], value: command.value }),
+    stepEnded(step, "step.completed", { at, outcome, value: command.value }),
+  ];
 }
 
 /** Ends an open step without an output. @throws Fault as `retryRequested`. */
@@ -86,7 +89,10 @@ export function stepFailedByHand(state: RunState, command: StepCommand, at: numb
   const step = openStep(state, command, ["parked", "retrying", "waiting"]);
   if (step.kind === "compensation")
     throw new Fault("step_state", "A compensation can't be failed by hand: try it again, complete it or skip it.", { step: step.key });
-  return [acted(state, "fail", command, { at, keys: [step.key] }), stepEnded(step, "step.failed", { at, outcome: "by_hand", value: command.value })];
+  return [
+    acted(state, "fail", command, { at, keys: [step.key], value: command.value }),
+    stepEnded(step, "step.failed", { at, outcome: "by_hand", value: command.value }),
+  ];
 }
 
 /**

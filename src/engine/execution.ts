@@ -124,6 +124,8 @@ export class Execution implements PassHost {
 
   /** Launches the next attempt of a step that is due, if the code has come to it. */
   retry(step: StepState): void {
+    // A rollback that this object has not taken up yet makes the attempt when it does; what runs before that is abandoned then.
+    if (this.state.rollback && !this.#undoing) return;
     const call = this.#pass.replaying ? null : this.#callFor(step);
     if (call) this.#nextAttempt(step, call);
   }

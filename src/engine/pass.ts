@@ -272,7 +272,8 @@ export class Pass {
       return true;
     }
     if (this.#host.attemptsUnderWay() > 0) return true;
-    if (this.#state.open.size > 0 || this.#isHeld) {
+    const waits = [...this.#state.open.values()].some((step) => step.kind !== "notice");
+    if (waits || this.#isHeld) {
       this.#parked = true;
       this.#host.parked();
     }
