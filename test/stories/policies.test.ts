@@ -78,7 +78,7 @@ test("R10: in one run a step goes on with its fallback, one retries, one waits f
   const mails = await callsTo("emails");
   expect(mails.map((call) => call.status)).toEqual([500, 500, 201]);
   expect(JSON.parse(mails[0].body).data.csm).toBe("nobody");
-  const pauses = (await api("GET", `/v1/runs/${id}/history?limit=200`)).body.entries
+  const pauses = (await api("GET", `/v1/runs/${id}/journal?limit=200`)).body.entries
     .filter((entry: { kind: string; key: string }) => entry.kind === "attempt.failed" && entry.key === "retries")
     .map((entry: { at: string; retryAt: string }) => Date.parse(entry.retryAt) - Date.parse(entry.at));
   expect(pauses).toEqual([seconds(2), seconds(4)]);
@@ -109,7 +109,7 @@ const ways = {
   redrive: (id) => api("POST", `/v1/dead-letters/${id}/redrive`, {}),
   skip: (id, step) => api("POST", `/v1/runs/${id}/steps/${step}/skip`, {}),
   rollback: (id) => api("POST", `/v1/runs/${id}/rollback`, {}),
-  /** A run that has ended is driven again from the step that failed in a run of its own. */
+  /** Drives it again from the step that failed in a run of its own, which a run that has ended allows too. */
   fork: (id, step) => api("POST", `/v1/runs/${id}/fork`, { from: step }),
 } satisfies Record<string, (id: string, step: string) => Promise<Answer>>;
 

@@ -1,7 +1,7 @@
+import type { Compensation } from "segno";
 import { type Step, workflow } from "segno";
 import { z } from "zod";
 import { saas } from "#examples/saas.ts";
-import type { Compensation } from "#sdk/compensation.ts";
 
 /** The saga that several stories break: an account, a tenant in it, billing, a mail and a Slack message. The first two can be undone. */
 
