@@ -1,14 +1,17 @@
-/** What the benchmark uses of Node. The types of Node itself would clash with those of Workers, which all other code is checked against. */
+/** What benchmarks and tests use of Node. The types of Node itself would clash with those of Workers, which all other code is checked against. */
 
 interface ImportMeta {
   readonly url: string;
 }
 
 declare module "node:fs" {
+  export function existsSync(path: string): boolean;
+  export function mkdirSync(path: string, options: { recursive: boolean }): void;
   export function mkdtempSync(prefix: string): string;
   export function readdirSync(path: string): string[];
   export function readFileSync(path: string, encoding: "utf8"): string;
   export function rmSync(path: string, options: { recursive: boolean; force: boolean }): void;
+  export function writeFileSync(path: string, text: string): void;
 }
 
 declare module "node:os" {

@@ -1,0 +1,65 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Entry, Recorded } from "#core/entry.ts";
+import type { World } from "../engine/world.ts";
+
+/** A golden history: what a released version of Segno wrote into the journal of a run. In a file: one line of facts about it, then one line a commit. */
+export interface History {
+  readonly version: string;
+  readonly feature: string;
+  /** The idempotency keys that its effects carried, by step. A remote remembers them, so they may never change. */
+  readonly idempotencyKeys: Readonly<Record<string, string>>;
+  /** Entries that were appended together, and so are either all there or none. */
+  readonly commits: readonly (readonly Recorded[])[];
+}
+
+const home = fileURLToPath(new URL(".", import.meta.url));
+
+/** Every stored history, of every version. */
+export function storedHistories(): History[] {
+  const versions = readdirSync(home).filter((name) => /^\d/.test(name));
+  return versions.flatMap((version) =>
+    readdirSync(`${home}${version}`)
+      .sort()
+      .map((file) => {
+        const [head = "", ...commits] = readFileSync(`${home}${version}/${file}`, "utf8").trim().split("\n");
+        return { version, ...JSON.parse(head), commits: commits.map((line) => JSON.parse(line)) };
+      }),
+  );
+}
+
+/** False when this history is there already: what was released stays as it was. */
+export function store({ version, commits, ...head }: History): boolean {
+  const path = `${home}${version}/${head.feature}.jsonl`;
+  if (existsSync(path)) return false;
+  mkdirSync(`${home}${version}`, { recursive: true });
+  writeFileSync(path, `${[head, ...commits].map((line) => JSON.stringify(line)).join("\n")}\n`);
+  return true;
+}
+
+/** Notes which entries a world's journal gets in one commit. @returns the commits so far. */
+export function commitsOf(world: World): () => Recorded[][] {
+  const { journal } = world.run;
+  const append = journal.append.bind(journal);
+  const ends: number[] = [];
+  journal.append = (entries) => {
+    const size = append(entries);
+    ends.push(size);
+    return size;
+  };
+  return () => {
+    const entries = journal.page(0, 100_000);
+    // A crash takes commits away; what was appended in their place ends elsewhere.
+    const bounds = [...new Set(ends)].sort((a, b) => a - b).filter((end) => end <= entries.length);
+    return bounds.map((end, nth) => entries.slice(bounds[nth - 1] ?? 0, end));
+  };
+}
+
+/** Puts recorded entries into a world's journal, as an object finds them that is loaded a moment later. */
+export function takeUp(world: World, entries: readonly Recorded[]): void {
+  const last = entries.at(-1);
+  if (last) world.clock.set(Math.max(world.clock.now(), ...entries.map((entry) => entry.at)));
+  world.run.journal.append(entries.map(({ seq: _seq, ...entry }): Entry => entry as Entry));
+  world.run.endTurn();
+  world.run.engine.repair(null);
+}
