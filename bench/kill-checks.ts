@@ -5,11 +5,13 @@ import type { Effect } from "./effect-sink.ts";
 export const violations = {
   lostStart: "an acknowledged start is gone",
   lostEvent: "an acknowledged event is gone, or counted twice",
-  unfinished: "a run did not end by itself",
+  lostAct: "an operator's acknowledged act is gone, or counted twice",
+  unfinished: "a run did not end by itself, or not as it was asked to",
   doubleRecord: "a step is recorded twice, or the journal has a gap",
   reExecution: "a step was executed again after its completion, or beyond its recorded attempts",
   keyChange: "an effect of a step came with another key",
   lostEffect: "a completed step has no effect",
+  lostUndo: "a rolled back run has something left that was not undone, or not in reverse order",
   indexDifference: "the index shows another status than the run has",
 } as const;
 
@@ -22,13 +24,21 @@ export interface JournalEntry {
   readonly attempt?: number;
   readonly eventId?: string;
   readonly dispatch?: string | null;
-  readonly instant?: unknown;
+  readonly action?: string;
+  /** Of a step: how to undo it is known. */
+  readonly compensates?: boolean;
+  /** Of a step that was taken over from another run: that run. */
+  readonly keyRunId?: string | null;
+  /** Of a rollback: what it undoes, in this order. */
+  readonly keys?: readonly string[];
 }
 
 export interface RunEvidence {
   readonly runId: string;
   /** What the API says at the end; null: it knows no such run. */
   readonly status: string | null;
+  /** How it should have ended. */
+  readonly expected: string;
   readonly indexStatus: string | null;
   readonly journal: readonly JournalEntry[];
   /** In the order of arrival. */
@@ -36,6 +46,8 @@ export interface RunEvidence {
   readonly isStartAcked: boolean;
   /** Null: no event was acknowledged. */
   readonly ackedEventId: string | null;
+  /** What operators did to it, and were told that it is done. */
+  readonly ackedActs: readonly string[];
 }
 
 export interface Finding {
@@ -48,27 +60,42 @@ export function findingsOf(run: RunEvidence): Finding[] {
   const finding = (violation: Violation, detail: string): Finding => ({ violation, runId: run.runId, detail });
   if (run.status === null) return run.isStartAcked ? [finding("lostStart", "not found")] : [];
   const found = [
-    ...(run.status === "completed" ? [] : [finding("unfinished", `status ${run.status}`)]),
+    ...(run.status === run.expected ? [] : [finding("unfinished", `status ${run.status}, and not ${run.expected}`)]),
     ...(run.indexStatus === run.status ? [] : [finding("indexDifference", `index ${run.indexStatus}, run ${run.status}`)]),
     ...eventProblems(run).map((detail) => finding("lostEvent", detail)),
+    ...actProblems(run).map((detail) => finding("lostAct", detail)),
     ...recordProblems(run.journal).map((detail) => finding("doubleRecord", detail)),
+    ...undoProblems(run.journal).map((detail) => finding("lostUndo", detail)),
     ...keyProblems(run.effects).map((detail) => finding("keyChange", detail)),
-    ...orderProblems(run.effects).map((detail) => finding("reExecution", detail)),
+    ...orderProblems(run.effects.filter(({ step }) => !step.startsWith("~"))).map((detail) => finding("reExecution", detail)),
+    ...orderProblems(run.effects.filter(({ step }) => step.startsWith("~"))).map((detail) => finding("lostUndo", detail)),
   ];
   const steps = attemptsByStep(run.journal);
   for (const [key, step] of steps) {
     const ofStep = run.effects.filter((effect) => effect.step === key);
     found.push(...attemptProblems(key, step, ofStep).map((detail) => finding("reExecution", detail)));
-    if (step.hasAction && step.completedBy !== null && ofStep.length === 0) found.push(finding("lostEffect", key));
+    if (step.hasAction && !step.isTakenOver && step.completedBy !== null && ofStep.length === 0) found.push(finding("lostEffect", key));
   }
   for (const effect of run.effects) if (!steps.has(effect.step)) found.push(finding("reExecution", `${effect.step} has an effect and no record`));
   return found;
+}
+
+/** Steps that the journal shows to be completed. */
+export function completedSteps(journal: readonly JournalEntry[]): number {
+  return journal.filter((entry) => entry.kind === "step.completed").length;
 }
 
 function eventProblems({ journal, ackedEventId }: RunEvidence): string[] {
   if (ackedEventId === null) return [];
   const count = journal.filter((entry) => entry.kind === "event.received" && entry.eventId === ackedEventId).length;
   return count === 1 ? [] : [`event ${ackedEventId} is there ${count} times`];
+}
+
+function actProblems({ journal, ackedActs }: RunEvidence): string[] {
+  return ackedActs.flatMap((action) => {
+    const count = journal.filter((entry) => entry.kind === "operator.acted" && entry.action === action).length;
+    return count === 1 ? [] : [`${action} is there ${count} times`];
+  });
 }
 
 function recordProblems(journal: readonly JournalEntry[]): string[] {
@@ -87,10 +114,27 @@ function recordProblems(journal: readonly JournalEntry[]): string[] {
 
 /** What a journal may hold once at most; null for what may repeat. */
 function onceOnly({ kind, key, attempt }: JournalEntry): string | null {
-  if (kind === "run.created" || kind === "run.ended") return kind;
+  if (kind === "run.created" || kind === "run.ended" || kind === "run.rollback_begun") return kind;
   if (kind === "step.started") return `start of ${key}`;
   if (kind === "step.completed" || kind === "step.failed") return `end of ${key}`;
   return kind.startsWith("attempt.") ? `${kind} ${attempt} of ${key}` : null;
+}
+
+/** What was done is undone, all of it, one after the other and last first; and nothing is begun any more. */
+function undoProblems(journal: readonly JournalEntry[]): string[] {
+  const from = journal.findIndex((entry) => entry.kind === "run.rollback_begun");
+  if (from < 0) return [];
+  const [before, after] = [journal.slice(0, from), journal.slice(from)];
+  const undoable = before.filter((entry) => entry.kind === "step.started" && entry.compensates === true).map((entry) => entry.key ?? "");
+  const done = new Set(before.filter((entry) => entry.kind === "step.completed").map((entry) => entry.key));
+  const keys = journal[from]?.keys ?? [];
+  const ends = after.filter((entry) => entry.kind === "step.completed").map((entry) => entry.key);
+  const begun = after.filter((entry) => (entry.kind === "step.started" || entry.kind === "attempt.started") && !entry.key?.startsWith("~"));
+  return [
+    ...undoable.filter((key) => done.has(key) && !keys.includes(key)).map((key) => `${key} is not to be undone`),
+    ...(ends.join() === keys.map((key) => `~${key}`).join() ? [] : [`${keys.join()} were to be undone, and ${ends.join()} were`]),
+    ...begun.map(({ key }) => `${key} was begun after the rollback`),
+  ];
 }
 
 /** A step is one step: all its effects carry one key, and no other step's effects do. */
@@ -123,6 +167,7 @@ interface StepAttempts {
   readonly begun: Set<number>;
   hasAction: boolean;
   isDispatched: boolean;
+  isTakenOver: boolean;
   completedBy: number | null;
 }
 
@@ -130,17 +175,18 @@ function attemptsByStep(journal: readonly JournalEntry[]): Map<string, StepAttem
   const steps = new Map<string, StepAttempts>();
   for (const entry of journal) {
     if (entry.key === undefined) continue;
-    const step = steps.get(entry.key) ?? { begun: new Set(), hasAction: false, isDispatched: false, completedBy: null };
+    const step = steps.get(entry.key) ?? { begun: new Set(), hasAction: false, isDispatched: false, isTakenOver: false, completedBy: null };
     steps.set(entry.key, step);
     record(step, entry);
   }
   return steps;
 }
 
-function record(step: StepAttempts, { kind, attempt = 1, dispatch }: JournalEntry): void {
+function record(step: StepAttempts, { kind, attempt = 1, dispatch, keyRunId }: JournalEntry): void {
   if (kind === "step.started") {
     step.hasAction = dispatch === "inline" || dispatch === "queue";
     step.isDispatched = dispatch === "queue";
+    step.isTakenOver = (keyRunId ?? null) !== null;
   }
   const begins = step.isDispatched ? kind === "attempt.claimed" : kind === "attempt.started" || (kind === "step.started" && step.hasAction);
   if (begins) step.begun.add(attempt);

@@ -1,53 +1,48 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Effect, type Sink, startSink } from "./effect-sink.ts";
-import { type Client, createClient } from "./http.ts";
-import { type Finding, findingsOf, type JournalEntry, violations } from "./kill-checks.ts";
+import { type Effect, startSink } from "./effect-sink.ts";
+import { createClient } from "./http.ts";
+import { createCallers, pause, type TestRun } from "./kill-callers.ts";
+import { completedSteps, type Finding, findingsOf, type JournalEntry } from "./kill-checks.ts";
+import { killReport, killText, type Recovery } from "./kill-report.ts";
 import { type LocalWorker, startLocal } from "./local.ts";
-import { percentile } from "./statistics.ts";
+import { seeded } from "./random.ts";
 
 /**
- * `npm run --silent kill-test -- [--kills N] [--runs R] [--seed S]`: kills workerd with SIGKILL at random moments while at least 50 runs of
- * 20 steps are under way and new ones and their events keep coming, and then holds every run to its promises. The seed decides when it kills and
- * how long the world takes to answer; what the machine makes of that is not repeatable.
+ * `npm run --silent kill-test -- [--kills N] [--runs R] [--seed S] [--json FILE]`: kills workerd with SIGKILL at random moments while at least 50 runs
+ * of 22 steps are under way and new ones, their events and operators' acts keep coming, and then holds every run to its promises. The seed decides when
+ * it kills, what is done to which run, and how long the world takes to answer; what the machine makes of that is not repeatable.
  */
 const { values: options } = parseArgs({
   options: {
     kills: { type: "string", default: "10" },
     runs: { type: "string", default: "0" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
+    json: { type: "string", default: "" },
   },
 });
 const kills = Number(options.kills);
 const runsAtLeast = Number(options.runs);
 const random = seeded(Number(options.seed));
 
-const underWayAtATime = 60;
-const stepsPerRun = 20;
+const leaseMs = 1_000;
+const underWayAtATime = 100;
+/** One kill of so many shows how long a recovery takes: before it runs have got going, and after it nothing disturbs them for a while. */
+const killsPerMeasure = 15;
+const warmUpMs = 1_500;
+const quietMs = leaseMs + 2_500;
 /** After the last kill, for all runs to end and the index to show it, in ms. */
-const settleMs = 60_000;
+const settleMs = 90_000;
 /** For the load and the kills, in ms. A run that hangs must not hang the test. */
 const loadMs = 60_000 + kills * 8_000 + runsAtLeast * 500;
 
-interface TestRun {
-  readonly id: string;
-  readonly eventId: string;
-  isStartAcked: boolean;
-  isEventAcked: boolean;
-  /** Its last effect has arrived. */
-  isNearEnd: boolean;
-}
-
-const runs = new Map<string, TestRun>();
-const killedAt: number[] = [];
+const killed: { readonly at: number; readonly isMeasured: boolean }[] = [];
 const restartMs: number[] = [];
-const counts = { repeatedRequests: 0, fewestUnderWay: Number.POSITIVE_INFINITY };
-let isStarting = true;
-/** Nothing is asked for any more, acknowledged or not. */
-let isOver = false;
+let fewestUnderWay = Number.POSITIVE_INFINITY;
 let restarted = Promise.withResolvers<void>();
+let steps = 0;
 
 const directory = mkdtempSync(join(tmpdir(), "segno-kill-"));
 const sink = await startSink(() => random() * 30, noteEffect);
@@ -56,23 +51,27 @@ const local = await startLocal({
   directory,
   objects: { RUNS: "RunObject" },
   variables: { SINK: sink.url },
+  stepsPerBatch: 100,
   restarted: () => restarted.resolve(),
 });
 const client = createClient(local.url);
+const callers = createCallers({ client, sinkUrl: sink.url, random, underWayAtATime });
+const { runs } = callers;
 let findings: Finding[];
 try {
-  const starting = keepStarting(client, sink);
-  await until(() => underWay() >= underWayAtATime - 5);
+  const calling = callers.start();
+  await until(() => callers.underWay() >= 50);
   progress("all under way");
   await killAgainAndAgain(local);
+  progress("no more kills");
   await until(() => runs.size >= runsAtLeast);
-  isStarting = false;
+  callers.stop();
   progress("no more starts");
-  await Promise.race([starting, pause(settleMs)]);
-  isOver = true;
-  const indexed = await untilAllEnded(client);
+  await Promise.race([calling, pause(settleMs)]);
+  callers.leave();
+  const indexed = await untilAllEnded();
   progress("all ended");
-  findings = await examineAll(client, sink, indexed);
+  findings = await examineAll(indexed);
   progress("all examined");
 } finally {
   client.close();
@@ -80,57 +79,32 @@ try {
   await local.stop();
   rmSync(directory, { recursive: true, force: true });
 }
-report(findings);
+const report = killReport({
+  seed: Number(options.seed),
+  killsAsked: kills,
+  leaseMs,
+  durationMs: performance.now(),
+  kills: killed.length,
+  restartMs,
+  recoveries: recoveries(),
+  fewestUnderWay,
+  repeatedRequests: callers.repeats,
+  runs: runs.size,
+  runsByRole: Object.fromEntries([...Map.groupBy(runs.values(), (run) => run.role)].map(([role, those]) => [role, those.length])),
+  steps,
+  startsAcked: count((run) => run.isStartAcked),
+  eventsAcked: count((run) => run.isEventAcked),
+  actsAcked: [...runs.values()].reduce((sum, run) => sum + run.ackedActs.length, 0),
+  effects: sink.effects,
+  findings,
+});
+if (options.json !== "") writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+console.log(killText(report, findings));
 // A caller that still waits for an acknowledgement is left behind.
-process.exit(findings.length > 0 || killedAt.length < kills ? 1 : 0);
+process.exit(report.isPassed ? 0 : 1);
 
-// The load.
-
-function underWay(): number {
-  let count = 0;
-  for (const run of runs.values()) if (run.isStartAcked && !run.isNearEnd) count++;
-  return count;
-}
-
-async function keepStarting(client: Client, sink: Sink): Promise<void> {
-  const lives: Promise<void>[] = [];
-  let starting = 0;
-  while (isStarting) {
-    if (underWay() + starting >= underWayAtATime) {
-      await pause(5);
-      continue;
-    }
-    const run: TestRun = { id: crypto.randomUUID(), eventId: crypto.randomUUID(), isStartAcked: false, isEventAcked: false, isNearEnd: false };
-    runs.set(run.id, run);
-    starting++;
-    lives.push(
-      liveOn(client, sink, run, () => {
-        starting--;
-      }),
-    );
-  }
-  await Promise.all(lives);
-}
-
-/** What a caller does for a run: starts it, and sends its event at some moment, early or late. Each is repeated until it is acknowledged. */
-async function liveOn(client: Client, sink: Sink, run: TestRun, started: () => void): Promise<void> {
-  await untilAcked(() => client.post("/v1/workflows/mixed/runs", { id: run.id, input: { sink: sink.url } }));
-  run.isStartAcked = true;
-  started();
-  await pause(random() * 1_500);
-  await untilAcked(() => client.post(`/v1/runs/${run.id}/events/go`, { id: run.eventId, payload: 1 }));
-  run.isEventAcked = true;
-}
-
-async function untilAcked(ask: () => Promise<{ readonly status: number; readonly body: unknown }>): Promise<void> {
-  while (!isOver) {
-    const answer = await ask().catch(() => null);
-    if (answer && answer.status < 300) return;
-    // Refused for what was asked: no repeat would change that.
-    if (answer && answer.status >= 400 && answer.status < 500 && answer.status !== 429) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`);
-    counts.repeatedRequests++;
-    await pause(20 + random() * 80);
-  }
+function count(isSo: (run: TestRun) => boolean): number {
+  return [...runs.values()].filter(isSo).length;
 }
 
 function noteEffect(effect: Effect): void {
@@ -145,23 +119,32 @@ async function until(isSo: () => boolean): Promise<void> {
 // The kills.
 
 async function killAgainAndAgain(local: LocalWorker): Promise<void> {
-  for (let kill = 0; kill < kills; kill++) {
-    // Some come while the last one is still being recovered from.
-    await pause(random() < 0.25 ? random() * 200 : 1_000 + random() * 3_000);
-    await until(() => underWay() >= 50);
-    const pid = local.pid();
-    if (pid === null) throw new Error("workerd is not running.");
-    counts.fewestUnderWay = Math.min(counts.fewestUnderWay, underWay());
-    restarted = Promise.withResolvers();
-    const at = performance.now();
-    killedAt.push(at);
-    process.kill(pid, "SIGKILL");
-    const tooLate = setTimeout(() => restarted.reject(new Error("workerd did not come back within 30 s.")), 30_000);
-    await restarted.promise;
-    clearTimeout(tooLate);
-    restartMs.push(performance.now() - at);
-    progress(`kill ${kill + 1}`);
+  for (let kill = 1; kill <= kills; kill++) {
+    const isMeasured = kill % killsPerMeasure === 0 || kill === kills;
+    // Most come while the last one is still being recovered from.
+    await pause(isMeasured ? warmUpMs : random() * 800);
+    await until(() => callers.underWay() >= 50);
+    fewestUnderWay = Math.min(fewestUnderWay, callers.underWay());
+    await killOnce(local, isMeasured);
+    if (!isMeasured) continue;
+    await pause(quietMs);
+    // The runs keep pace with the kills, so that those come to all of them.
+    await until(() => runs.size >= (runsAtLeast * kill) / kills);
+    progress(`kill ${kill}`);
   }
+}
+
+async function killOnce(local: LocalWorker, isMeasured: boolean): Promise<void> {
+  const pid = local.pid();
+  if (pid === null) throw new Error("workerd is not running.");
+  restarted = Promise.withResolvers();
+  const at = performance.now();
+  killed.push({ at, isMeasured });
+  process.kill(pid, "SIGKILL");
+  const tooLate = setTimeout(() => restarted.reject(new Error("workerd did not come back within 30 s.")), 30_000);
+  await restarted.promise;
+  clearTimeout(tooLate);
+  restartMs.push(performance.now() - at);
 }
 
 // The end.
@@ -169,36 +152,49 @@ async function killAgainAndAgain(local: LocalWorker): Promise<void> {
 type Indexed = ReadonlyMap<string, string>;
 
 /** Only watches the index, which touches no run. */
-async function untilAllEnded(client: Client): Promise<Indexed> {
+async function untilAllEnded(): Promise<Indexed> {
   const deadline = performance.now() + settleMs;
+  const made = count((run) => run.isStartAcked);
   for (;;) {
-    const { body } = await client.get("/index");
-    const indexed = new Map((body as { id: string; status: string }[]).map(({ id, status }) => [id, status]));
-    const isAllEnded = [...runs.keys()].every((id) => indexed.get(id) === "completed");
-    if (isAllEnded || performance.now() > deadline) return indexed;
+    const { body } = await client.get("/index/ended");
+    const { ended } = (body as [{ ended: number }])[0];
+    if (ended >= made || performance.now() > deadline) break;
     await pause(200);
   }
+  const { body } = await client.get("/index");
+  return new Map((body as { id: string; status: string }[]).map(({ id, status }) => [id, status]));
 }
 
-async function examineAll(client: Client, sink: Sink, indexed: Indexed): Promise<Finding[]> {
+async function examineAll(indexed: Indexed): Promise<Finding[]> {
   const found: Finding[] = [];
   const waiting = [...runs.values()];
   const examiner = async (): Promise<void> => {
-    for (let run = waiting.pop(); run; run = waiting.pop())
-      found.push(...(await examine(client, run, { effects: sink.of(run.id), indexStatus: indexed.get(run.id) ?? null })));
+    for (let run = waiting.pop(); run; run = waiting.pop()) found.push(...(await examine(run, indexed.get(run.id) ?? null)));
   };
-  await Promise.all(Array.from({ length: 4 }, examiner));
+  await Promise.all(Array.from({ length: 8 }, examiner));
   return found;
 }
 
-async function examine(client: Client, run: TestRun, seen: { readonly effects: readonly Effect[]; readonly indexStatus: string | null }): Promise<Finding[]> {
+async function examine(run: TestRun, indexStatus: string | null): Promise<Finding[]> {
   const answer = await client.get(`/v1/runs/${run.id}`);
   const status = answer.status === 404 ? null : ((answer.body as { status: string | number }).status ?? answer.status).toString();
-  const journal = status === null ? [] : await journalOf(client, run.id);
-  return findingsOf({ ...seen, runId: run.id, status, journal, isStartAcked: run.isStartAcked, ackedEventId: run.isEventAcked ? run.eventId : null });
+  const journal = status === null ? [] : await journalOf(run.id);
+  steps += completedSteps(journal);
+  const { isStartAcked, ackedActs, expected } = run;
+  return findingsOf({
+    runId: run.id,
+    status,
+    expected,
+    indexStatus,
+    journal,
+    effects: sink.of(run.id),
+    isStartAcked,
+    ackedEventId: run.isEventAcked ? run.eventId : null,
+    ackedActs,
+  });
 }
 
-async function journalOf(client: Client, runId: string): Promise<JournalEntry[]> {
+async function journalOf(runId: string): Promise<JournalEntry[]> {
   const entries: JournalEntry[] = [];
   for (let cursor: string | null = "0"; cursor !== null; ) {
     const { body } = await client.get(`/v1/runs/${runId}/journal?limit=200&after=${cursor}`);
@@ -209,50 +205,34 @@ async function journalOf(client: Client, runId: string): Promise<JournalEntry[]>
   return entries;
 }
 
-/** For each step that a kill cut off: ms from the kill (the last one, if there were more) until it acted again. */
-function recoveries(): number[] {
-  return sink.effects.flatMap((effect) => {
-    const again = sink.of(effect.runId).find((later) => later.step === effect.step && later.arrivedAt > effect.arrivedAt);
-    const kill = again && killedAt.findLast((at) => at < again.arrivedAt);
-    return again && kill !== undefined && kill > effect.arrivedAt ? [again.arrivedAt - kill] : [];
+/** For each step that a measured kill cut off: ms until it acted again, the restart included. */
+function recoveries(): readonly Recovery[] {
+  const windows = killed.flatMap(({ at, isMeasured }, nth) =>
+    isMeasured ? [{ since: killed[nth - 1]?.at ?? 0, at, until: killed[nth + 1]?.at ?? Number.POSITIVE_INFINITY }] : [],
+  );
+  return [...runs.values()].flatMap(({ id }) => {
+    const steps = [...Map.groupBy(sink.of(id), (effect) => effect.step).values()];
+    return windows.flatMap((window) => steps.flatMap((effects) => recoveryOf(effects, window)));
   });
 }
 
-function report(findings: readonly Finding[]): void {
-  const ofKind = Object.keys(violations).map((kind) => [kind, findings.filter(({ violation }) => violation === kind).length] as const);
-  for (const { violation, runId, detail } of findings.slice(0, 20)) console.log(`${violations[violation]}: run ${runId}: ${detail}`);
-  const times = recoveries();
-  const ms = (values: readonly number[], share: number): string => (values.length > 0 ? `${percentile(values, share).toFixed(0)} ms` : "none");
-  const repeatedEffects = sink.effects.length - new Set(sink.effects.map(({ idempotencyKey }) => idempotencyKey)).size;
-  const failed = new Set(findings.map(({ runId }) => runId)).size;
-  console.log(
-    `seed ${options.seed}: ${killedAt.length} kills, ${runs.size} runs, ${runs.size * stepsPerRun} steps, at least ${counts.fewestUnderWay} runs under way at each kill`,
-  );
-  console.log(
-    `${sink.effects.length} effects, ${repeatedEffects} of them repeats, ${times.length} steps taken up again; ${counts.repeatedRequests} requests repeated until acknowledged`,
-  );
-  console.log(ofKind.map(([kind, count]) => `${kind} ${count}`).join(", "));
-  console.log(`restart p50 ${ms(restartMs, 0.5)}, p99 ${ms(restartMs, 0.99)}; recovery p50 ${ms(times, 0.5)}, p99 ${ms(times, 0.99)}, longest ${ms(times, 1)}`);
-  console.log(`${runs.size - failed} passed, ${failed} failed`);
+interface Window {
+  /** The kill before it. What that cut off has waited since then, and does not count here. */
+  readonly since: number;
+  readonly at: number;
+  /** The next kill. */
+  readonly until: number;
+}
+
+function recoveryOf(effects: readonly Effect[], { since, at, until }: Window): Recovery[] {
+  const nth = effects.findLastIndex((effect) => effect.arrivedAt < at);
+  const [cut, again] = [effects[nth], effects[nth + 1]];
+  if (!cut || !again || cut.arrivedAt < since) return [];
+  return [{ ms: Math.min(again.arrivedAt, until) - at, isFirstLoss: nth === 0 }];
 }
 
 function progress(what: string): void {
   process.stderr.write(
-    `${(performance.now() / 1000).toFixed(1)} s: ${what}, ${runs.size} runs started, ${underWay()} under way, ${sink.effects.length} effects\n`,
+    `${(performance.now() / 1000).toFixed(1)} s: ${what}, ${runs.size} runs started, ${callers.underWay()} under way, ${sink.effects.length} effects\n`,
   );
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-/** mulberry32: small, and good enough to choose moments by. From 0 up to 1. */
-function seeded(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -13,6 +13,8 @@ export interface LocalOptions {
   /** Binding name → class name. */
   readonly objects: Readonly<Record<string, string>>;
   readonly variables?: Readonly<Record<string, string>>;
+  /** How many step messages a consumer takes at once. Locally there is one consumer, where the platform has up to 250. Default 10. */
+  readonly stepsPerBatch?: number;
   /** Called each time that workerd answers again after its process was killed. */
   readonly restarted?: () => void;
   /** Each line that the Worker or workerd prints. Default: dropped. */
@@ -51,7 +53,7 @@ async function localOptions(options: LocalOptions) {
         d1Databases: { INDEX: "index" },
         queueProducers: { STEPS: { queueName: "segno-steps" }, SUMMARIES: { queueName: "segno-summaries" } },
         queueConsumers: {
-          "segno-steps": { maxBatchSize: 10, maxBatchTimeout: 0, maxRetries: 3, deadLetterQueue: "segno-steps-dead" },
+          "segno-steps": { maxBatchSize: options.stepsPerBatch ?? 10, maxBatchTimeout: 0, maxRetries: 3, deadLetterQueue: "segno-steps-dead" },
           "segno-steps-dead": { maxBatchSize: 10, maxBatchTimeout: 0 },
           "segno-summaries": { maxBatchSize: 100, maxBatchTimeout: 0, maxRetries: 10 },
         },
