@@ -160,7 +160,11 @@ export function summarize(state: RunState, busy: boolean): RunSummary {
     fingerprint: deadLetterFingerprint(state, created.workflow, busy),
     origin: created.origin,
     approvals: openApprovals(state),
-    // A run that comes to rest without a further entry has changed too.
-    seq: state.lastSeq * 2 + (busy ? 0 : 1),
+    seq: summarySeq(state, busy),
   };
+}
+
+/** The `seq` of the run's summary. A run that comes to rest without a further entry has changed too. */
+export function summarySeq(state: RunState, busy: boolean): number {
+  return state.lastSeq * 2 + (busy ? 0 : 1);
 }

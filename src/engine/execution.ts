@@ -278,6 +278,7 @@ export class Execution implements PassHost {
   /** Called when the replay is through, and again when the function it replayed has ended: whichever comes first begins. */
   #beginUndoing(): void {
     if (this.#undoing) return this.#undoNext();
+    this.#unblock();
     this.#undoing = true;
     this.#pass.retire();
     this.#attempts.abandon(new Fault("cancelled", "The run is rolled back."));

@@ -28,6 +28,8 @@ export class Pass {
   /** Moments that were there when the pass began: up to here it replays. */
   readonly #historyEnd: number;
   #cooling = false;
+  /** Microtasks until the code counts as having had its say. */
+  #hopsLeft = 0;
   #closed = false;
   #settled = false;
   #parked = false;
@@ -133,6 +135,7 @@ export class Pass {
   #register(call: Call): void {
     this.#activity++;
     this.#parked = false;
+    this.#cool();
     const known = this.#state.steps.get(call.key);
     if (known) {
       const difference = differs(known, call);
@@ -214,14 +217,15 @@ export class Pass {
   }
 
   /**
-   * Holds the next delivery back until the function has reacted to the last one. The reaction is a chain of microtasks of unknown length;
-   * a fixed number of them is the same at the first execution and at every replay, which is what matters.
+   * Holds the next delivery back until the function has had its say: so many microtasks after the last delivery, and after the last call. The function is at
+   * rest at every delivery, then, at the first execution as at every replay, and what it does next depends on nothing but what is delivered.
    */
   #cool(): void {
+    this.#hopsLeft = reactionHops;
+    if (this.#cooling) return;
     this.#cooling = true;
-    let hops = 40;
     const hop = (): void => {
-      if (hops-- > 0) return void settled.then(hop);
+      if (this.#hopsLeft-- > 0) return void settled.then(hop);
       this.#cooling = false;
       this.#pump();
     };
@@ -311,6 +315,9 @@ export class Pass {
 
 /** Each `then` of it is one microtask; `queueMicrotask` does the same at many times the price. */
 const settled = Promise.resolve();
+
+/** The longest reaction of the function to a result, in microtasks, that is told apart from what comes next. */
+const reactionHops = 40;
 
 /** Turns of the event loop without a sign of life after which a replay that waits for a call is taken to be stuck. */
 const stuckAfterTurns = 300;

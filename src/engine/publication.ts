@@ -10,15 +10,20 @@ const publishEveryMs = 1000;
 export class Publication {
   readonly #ports: EnginePorts;
   #indexedSeq: number;
+  /** The run's `seq` when it was loaded. */
+  readonly #loadedSeq: number;
   /** The `seq` of the newest summary that was asked to be shown. */
   #requestedSeq = 0;
   #lastSentAt = Number.NEGATIVE_INFINITY;
   #dueAt: number | null = null;
   #failures = 0;
 
-  constructor(ports: EnginePorts) {
+  /** What the index has not confirmed when the run is loaded may have been lost, with the object that was to send it again. */
+  constructor(ports: EnginePorts, loadedSeq: number, now: number) {
     this.#ports = ports;
     this.#indexedSeq = ports.journal.indexedSeq();
+    this.#loadedSeq = loadedSeq;
+    if (loadedSeq > this.#indexedSeq) this.#dueAt = now + ports.settings.resendMs;
   }
 
   /** When something must be sent (again), epoch ms; null when the index has it all. */
@@ -66,7 +71,7 @@ export class Publication {
       this.#indexedSeq = seq;
       this.#ports.journal.setIndexedSeq(seq);
     }
-    if (seq < this.#requestedSeq) return;
+    if (seq < Math.max(this.#requestedSeq, this.#loadedSeq)) return;
     this.#failures = 0;
     this.#dueAt = null;
   }

@@ -8,7 +8,7 @@ import { limits } from "#core/limits.ts";
 import { operationEntries, undoingOf } from "#core/operator-decision.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
-import { nextDeadline, summarize } from "#core/run-view.ts";
+import { nextDeadline, summarize, summarySeq } from "#core/run-view.ts";
 import type { StepState } from "#core/step-state.ts";
 import { decode, encode } from "#core/value.ts";
 import { AlarmKeeper } from "./alarm-keeper.ts";
@@ -51,7 +51,7 @@ export class RunEngine {
     this.#ledger = new Ledger(ports);
     this.#dispatch = new Dispatch(this.#ledger, ports, () => this.#becameQuiet());
     this.#notices = new Notices(this.#ledger, ports, this.#dispatch);
-    this.#publication = new Publication(ports);
+    this.#publication = new Publication(ports, this.exists ? summarySeq(this.state, false) : 0, this.#ledger.now());
     this.#alarm = new AlarmKeeper(ports.alarm);
     this.#quietWaiters = new Waiters(ports.clock);
     this.#endWaiters = new Waiters(ports.clock);
@@ -195,7 +195,6 @@ export class RunEngine {
       );
     }
     this.#proceed();
-    if (!this.busy && this.#publication.dueAt === null) this.#publication.request(this.summary.seq, now);
     this.#turnDone();
   }
 
@@ -212,7 +211,7 @@ export class RunEngine {
     if (!this.exists || this.#alarm.isKnown) return;
     this.#alarm.learn(armedAt);
     const now = this.#ledger.now();
-    if (this.state.ended || (armedAt !== null && armedAt >= now - 60_000)) return;
+    if (armedAt !== null && armedAt >= now - 60_000) return;
     if (this.#isCodeUnknown) this.#alarm.set(now);
     else this.#arm();
   }
@@ -282,7 +281,7 @@ export class RunEngine {
     if (!state.created || state.ended) return;
     if (state.paused) return this.#noticesDue(now);
     if (state.deadlineAt !== null && state.deadlineAt <= now && !state.rollback) this.#ledger.commit([timedOut(state, now)]);
-    if (!state.started && state.created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
+    if (!state.started && !state.ended && state.created.startAt <= now) this.#ledger.commit([{ kind: "run.started", at: now }]);
     if (state.blocked || state.ended) return this.#noticesDue(now);
     for (const step of [...state.open.values()]) this.#stepDue(step, now);
     if (state.lastSeq > lastSeq) this.#execution?.advance();
@@ -342,6 +341,8 @@ export class RunEngine {
   #turnDone(): void {
     const now = this.#ledger.now();
     this.#notices.doDue(now);
+    // Where no code executes, nobody else tells of what has changed.
+    if (!this.busy) this.#publication.request(summarySeq(this.state, false), now);
     const { dueAt } = this.#publication;
     if (dueAt !== null && dueAt <= now) void this.#publication.send(this.summary, now);
     this.#arm();

@@ -256,3 +256,15 @@ describe("terminate", () => {
     expect(world.run.alarmAt).toBe(null);
   });
 });
+
+test("a delayed run whose alarm comes after its time-out ends as timed out, and does not begin", async () => {
+  const world = World.begin(
+    flow(() => 1, { timeout: "30s" }),
+    { delayMs: 60_000 },
+  );
+  await world.rest();
+  world.clock.set(world.clock.now() + 200_000);
+  await world.finish();
+  expect(world.run.engine.summary).toMatchObject({ status: "failed", reason: { code: "run_timeout" } });
+  expect(world.kinds).not.toContain("run.started");
+});

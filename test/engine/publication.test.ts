@@ -145,3 +145,48 @@ test("the same when another branch sleeps for days: what the code had still to d
   await world.finish();
   expect((world.output as number) - began).toBeLessThan(60_000);
 });
+
+test("what happens to a run that was just loaded, and whose code does not execute, is shown: it is held", async () => {
+  const world = World.begin(flow(({ step }) => step.waitForEvent("go")));
+  await world.pass(5000);
+  world.evict();
+  world.operate({ action: "pause" });
+  await world.pass(5000);
+  expect(world.run.published.at(-1)).toMatchObject({ status: "paused" });
+});
+
+test("a summary that was lost with its object is sent again, though the first to touch the run again wants something else", async () => {
+  const world = new World({ workflows: [flow(() => 1)] });
+  world.confirms = false;
+  world.start("p", null, { delayMs: 3_600_000 });
+  await world.rest();
+  world.evict();
+  await world.sendEvent("x");
+  world.confirms = true;
+  const sent = world.run.published.length;
+  await world.pass(60_000);
+  expect(world.run.published.length).toBeGreaterThan(sent);
+});
+
+test("an ended run that is loaded by the confirmation of an older summary still has its end shown", async () => {
+  const world = World.begin(flow(({ step }) => step.sleep("nap", "5s")));
+  world.confirms = false;
+  await world.pass(6000);
+  expect(world.run.engine.summary.status).toBe("completed");
+  world.evict();
+  world.run.engine.indexed(3);
+  expect(world.run.alarmAt).not.toBe(null);
+  const sent = world.run.published.length;
+  await world.pass(120_000);
+  expect(world.run.published.length).toBeGreaterThan(sent);
+});
+
+test("an ended run that the index has not heard of, and whose alarm was lost, is shown after the first touch", async () => {
+  const world = World.begin(flow(() => 1));
+  world.confirms = false;
+  await world.rest();
+  world.evict();
+  world.clock.set(world.clock.now() + 7_200_000);
+  world.run.engine.repair(null);
+  expect(world.run.alarmAt).toBe(world.clock.now() + 30_000);
+});
