@@ -204,31 +204,32 @@ test("steps still open when the function returns are closed with the run", async
   expect(world.run.engine.state.open.size).toBe(0);
 });
 
-test.each([
-  1, 2, 3, 4, 5, 6, 7, 8, 10, 15,
-])("a result that is there at once meets other branches where it met them at the first execution, %i microtasks from their next call", async (count) => {
-  const seen: string[][] = [];
-  const definition = flow(async ({ step }) => {
-    const order: string[] = [];
-    seen.push(order);
-    const quick = async (): Promise<unknown> => {
-      order.push(await step.do("quick", () => "quick"));
-      return step.do("same name", () => "after quick");
-    };
-    const slow = async (): Promise<unknown> => {
-      for (let hops = 0; hops < count; hops++) await null;
-      order.push("slow");
-      return step.do("same name", () => "after slow");
-    };
-    const results = await Promise.all([quick(), slow()]);
-    await step.sleep("nap", "1h");
-    return results;
-  });
-  const world = World.begin(definition);
-  await world.rest();
-  world.evict();
-  await world.finish();
-  expect(seen).toHaveLength(2);
-  expect(seen[1]).toEqual(seen[0]);
-  expect(world.output).toEqual(["after quick", "after slow"]);
-});
+test.each([1, 2, 3, 4, 5, 6, 7, 8, 10, 15])(
+  "a result that is there at once meets other branches where it met them at the first execution, %i microtasks from their next call",
+  async (count) => {
+    const seen: string[][] = [];
+    const definition = flow(async ({ step }) => {
+      const order: string[] = [];
+      seen.push(order);
+      const quick = async (): Promise<unknown> => {
+        order.push(await step.do("quick", () => "quick"));
+        return step.do("same name", () => "after quick");
+      };
+      const slow = async (): Promise<unknown> => {
+        for (let hops = 0; hops < count; hops++) await null;
+        order.push("slow");
+        return step.do("same name", () => "after slow");
+      };
+      const results = await Promise.all([quick(), slow()]);
+      await step.sleep("nap", "1h");
+      return results;
+    });
+    const world = World.begin(definition);
+    await world.rest();
+    world.evict();
+    await world.finish();
+    expect(seen).toHaveLength(2);
+    expect(seen[1]).toEqual(seen[0]);
+    expect(world.output).toEqual(["after quick", "after slow"]);
+  },
+);
