@@ -53,7 +53,7 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
   api.notFound((context) => problemResponse(context, new Fault("not_found"), failed));
   api.use(methodNotAllowed({ app: api, onMethodNotAllowed: (context, allow) => problemResponse(context, methodFault(allow), failed) }));
   api.use(async (context, next) => {
-    checkEncoding(context.req.url);
+    checkAddress(context.req.url);
     // The Worker hands its own environment to `fetch`; Hono knows only the part that the API reads itself.
     context.set("ports", options.ports(context.env as Env));
     await next();
@@ -122,11 +122,12 @@ function methodFault(allow: readonly string[]): Fault {
   return new Fault("method_not_allowed", `This address takes ${allow.join(", ")}.`, { allow });
 }
 
-function checkEncoding(url: string): void {
-  const { pathname, search } = new URL(url);
+function checkAddress(text: string): void {
+  const url = URL.parse(text);
+  if (!url) throw new Fault("invalid_request", "The header Host does not name a host.");
   try {
-    decodeURIComponent(pathname);
-    decodeURIComponent(search);
+    decodeURIComponent(url.pathname);
+    decodeURIComponent(url.search);
   } catch {
     throw new Fault("invalid_request", "The address has a % that does not stand before two hexadecimal digits of UTF-8; write a literal % as %25.");
   }

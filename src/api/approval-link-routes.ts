@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { accepts } from "hono/accepts";
 import type { ApprovalRecord, StepRecord } from "#core/command.ts";
 import { Fault, faultCodeOf, faultCodes } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
 import type { RunSummary } from "#core/run.ts";
 import { verifyToken } from "#objects/callback-token.ts";
 import type { RunHandle } from "#objects/runs.ts";
@@ -12,6 +13,7 @@ import { formFields, formValue } from "./approval-form.ts";
 import { type Markup, messageBody, pageOf, questionBody } from "./approval-page.ts";
 import { jsonAnswer, problemAnswer } from "./contract.ts";
 import { decideCommand } from "./decision.ts";
+import { cutText } from "./problem.ts";
 import { isJsonType, mediaTypeOf, parseJson, readBody } from "./request-body.ts";
 import { callbackSecret } from "./settings.ts";
 
@@ -143,7 +145,9 @@ function titleOf({ step }: Link): string {
 
 function issuesOf(error: unknown): readonly string[] {
   const issues = error instanceof Fault ? error.details["issues"] : null;
-  return Array.isArray(issues) && issues.length > 0 ? issues.map(String) : [error instanceof Error ? error.message : "It does not fit."];
+  return Array.isArray(issues) && issues.length > 0
+    ? issues.slice(0, limits.problemItems).map((issue) => cutText(String(issue)))
+    : [error instanceof Error ? error.message : "It does not fit."];
 }
 
 function answerDecision(context: LinkContext, { summary, step }: Link, { decision, after }: Awaited<ReturnType<typeof send>>): Response | Promise<Response> {
@@ -168,7 +172,7 @@ async function asPage(context: LinkContext, answer: () => Promise<Response>): Pr
       run_not_found: "What this link was about does not exist any more.",
       overloaded: "Nothing was recorded. Please try again in a moment.",
     };
-    return answerPage(status, pageTitles[error.code] ?? title, messageBody(known[error.code] ?? error.message));
+    return answerPage(status, pageTitles[error.code] ?? title, messageBody(known[error.code] ?? cutText(error.message)));
   }
 }
 

@@ -64,14 +64,16 @@ export const RunView = z
   })
   .openapi("Run");
 
-/** A run with what it took and what it made. */
-export const RunDetailView = RunView.extend({
-  input: Value,
-  output: Value.openapi({ description: "Null unless completed." }),
-  error: Value.openapi({
-    description: "As for a list; of a failed run with the error's own properties. In JSON an object with at least name, message and code.",
-  }),
-}).openapi("RunDetail");
+/** A run with what it took and what it made. It is no run of a list with more: its error is another. */
+export const RunDetailView = RunView.omit({ error: true })
+  .extend({
+    input: Value,
+    output: Value.openapi({ description: "Null unless completed." }),
+    error: Value.openapi({
+      description: "As for a list; of a failed run with the error's own properties. In JSON an object with at least name, message and code.",
+    }),
+  })
+  .openapi("RunDetail");
 
 /** One try of a step. */
 export const AttemptView = z

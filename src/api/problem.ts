@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import { Fault, faultCodes } from "#core/fault.ts";
+import { limits } from "#core/limits.ts";
 import type { Log } from "#sdk/log.ts";
 
 /** Everything that goes wrong leaves as problem details (RFC 9457), with the code of the closed table in `core/fault.ts`. */
@@ -27,8 +28,23 @@ export function problemResponse(context: Context, error: unknown, ports: Problem
 
 function faultResponse(context: Context, fault: Fault): Response {
   const { status, title } = faultCodes[fault.code];
-  const standard = { type: `urn:segno:problem:${fault.code}`, title, status, code: fault.code, detail: fault.message, instance: context.req.path };
-  return Response.json({ ...fault.details, ...standard }, { status, headers: problemHeaders(fault) });
+  const standard = { type: `urn:segno:problem:${fault.code}`, title, status, code: fault.code, detail: cutText(fault.message), instance: context.req.path };
+  return Response.json({ ...cutDetails(fault.details), ...standard }, { status, headers: problemHeaders(fault) });
+}
+
+/** A text that tells of what was sent, short enough to be read. */
+export function cutText(text: string): string {
+  return text.length <= limits.problemTextLength ? text : `${text.slice(0, limits.problemTextLength)}… (cut)`;
+}
+
+function cutDetails(details: Fault["details"]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(details).map(([name, detail]) => [name, cutDetail(detail)]));
+}
+
+function cutDetail(detail: unknown): unknown {
+  if (typeof detail === "string") return cutText(detail);
+  if (Array.isArray(detail)) return detail.slice(0, limits.problemItems).map(cutDetail);
+  return typeof detail === "object" && detail !== null ? cutDetails({ ...detail }) : detail;
 }
 
 function problemHeaders(fault: Fault): Record<string, string> {

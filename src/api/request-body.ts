@@ -5,7 +5,7 @@ import type { ApiContext } from "./api-context.ts";
 
 /**
  * The bytes of a request's body. They are counted while they are read, since a declared length may be absent or a lie.
- * @throws Fault `body_too_large`; the rest of the body is left unread.
+ * @throws Fault `body_too_large`, and the rest of the body is left unread; `invalid_request` for a body that breaks off.
  */
 export async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer>> {
   const declared = Number(request.headers.get("content-length") ?? 0);
@@ -13,15 +13,24 @@ export async function readBody(request: Request): Promise<Uint8Array<ArrayBuffer
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
   const reader = request.body?.getReader();
-  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
-    sizeBytes += part.value.byteLength;
+  for (let part = await nextPart(reader); part; part = await nextPart(reader)) {
+    sizeBytes += part.byteLength;
     if (sizeBytes > limits.bodyBytes) {
       await reader?.cancel();
       throw bodyTooLarge();
     }
-    chunks.push(part.value);
+    chunks.push(part);
   }
   return joined(chunks, sizeBytes);
+}
+
+/** Null after the last. What fails here is the caller's sending: the connection, or the framing of the body. */
+async function nextPart(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<Uint8Array | null> {
+  try {
+    return (await reader?.read())?.value ?? null;
+  } catch {
+    throw new Fault("invalid_request", "The body broke off, or is not framed as HTTP asks for.", { in: "body", issues: [] });
+  }
 }
 
 /** The media type of a body, without its parameters and in lower case; null when the request does not name one. */

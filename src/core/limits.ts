@@ -22,6 +22,9 @@ export const limits = {
   takenOverLength: 14 * 1024 * 1024,
   /** Characters kept of an error's message and of its stack. Beyond: cut. */
   errorTextLength: 8 * 1024,
+  /** Characters of one text in the answer to a refused request, and items of one list, since both may say again what was sent. Beyond: cut. */
+  problemTextLength: 1000,
+  problemItems: 100,
   /** Events buffered in a run that no wait has taken yet. Beyond: 429 `inbox_full`. */
   bufferedEvents: 10_000,
   /** Attributes of one run, since each is an index row. Beyond: fault `invalid_attributes`. */

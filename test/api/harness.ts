@@ -43,6 +43,8 @@ export interface Ask {
   /** Null leaves out a header that is sent otherwise. */
   readonly headers?: Readonly<Record<string, string | null>>;
   readonly env?: ApiEnv & Record<string, unknown>;
+  /** The address as the server tells it, where it is none that a client could ask for. */
+  readonly url?: string;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever members it asks for
@@ -101,7 +103,7 @@ export function harness(): Harness {
     }),
     log: { info: () => {}, warn: () => {}, error: (message, fields) => logged.push({ message, ...fields }) },
   });
-  const ask = async (path: string, { method, body, headers = {}, env = environment }: Ask = {}): Promise<Told> => {
+  const ask = async (path: string, { method, body, headers = {}, env = environment, url }: Ask = {}): Promise<Told> => {
     const isPlain = body === undefined || typeof body === "string" || body instanceof Uint8Array || body instanceof ReadableStream;
     const sent: [string, string | null][] = Object.entries({
       authorization: `Bearer ${key}`,
@@ -113,7 +115,9 @@ export function harness(): Harness {
       headers: sent.flatMap(([name, value]) => (value === null ? [] : [[name, value]])),
     };
     if (body !== undefined) init.body = isPlain ? (body as BodyInit) : JSON.stringify(body);
-    const response = await api.request(new Request(`https://segno.test${path}`, init), undefined, env);
+    const request = new Request(`https://segno.test${path}`, init);
+    if (url !== undefined) Object.defineProperty(request, "url", { value: url });
+    const response = await api.request(request, undefined, env);
     return { status: response.status, headers: response.headers, body: jsonOf(await response.text()) };
   };
   const made: Harness = {

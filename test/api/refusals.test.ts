@@ -29,6 +29,32 @@ function endless(): ReadableStream {
   });
 }
 
+/** Another text of base64 for the same bytes: the last character has two bits that say nothing. */
+function respelt(token: string): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const respelt = token.slice(0, -1) + alphabet[alphabet.indexOf(token.at(-1)!) + 1];
+  const bytesOf = (text: string): string =>
+    atob(
+      text
+        .slice(text.lastIndexOf(".") + 1)
+        .replaceAll("-", "+")
+        .replaceAll("_", "/"),
+    );
+  if (bytesOf(respelt) !== bytesOf(token)) throw new Error("The signature has become another.");
+  return respelt;
+}
+
+/** Its sender goes away in the middle. */
+function brokenOff(): ReadableStream {
+  let parts = 0;
+  return new ReadableStream({
+    pull: (controller) => {
+      if (++parts === 1) controller.enqueue(new TextEncoder().encode('{"input":'));
+      else controller.error(new Error("The client went away."));
+    },
+  });
+}
+
 const refused: [string, FaultCode, string, Ask?][] = [
   // What it is
   ["an address that is none", "not_found", "/v2/runs"],
@@ -52,6 +78,9 @@ const refused: [string, FaultCode, string, Ask?][] = [
   ["a wrong key in X-API-Key", "unauthorized", "/v1/runs", { headers: { authorization: null, "x-api-key": "x" } }],
   ["a start without key", "unauthorized", start, { body: {}, headers: anonymous }],
   // Bodies
+  ["a body that breaks off", "invalid_request", start, { body: brokenOff() }],
+  ["a callback's body that breaks off", "invalid_request", callback, { body: brokenOff(), headers: anonymous }],
+  ["a callback whose token is spelt in another way", "callback_invalid", respelt(callback), { body: {}, headers: anonymous }],
   ["a body that is not JSON", "invalid_json", start, { body: '{"input":' }],
   ["a body of white space", "invalid_json", start, { body: " " }],
   ["a body that is not UTF-8", "invalid_json", start, { body: new Uint8Array([0x22, 0xff, 0x22]) }],
@@ -275,6 +304,31 @@ test("a refusal says what would be right: the methods of the address, the scheme
   const fields = await ask(start, { body: { id: 5, delay: {}, colour: "red" } });
   expect(fields.body.issues.map((issue: { path: string[] }) => issue.path)).toEqual([["id"], ["delay"], []]);
   expect(fields.body.issues[2].message).toContain("colour");
+});
+
+test("a refusal stays short, however much was sent", async () => {
+  const { ask } = harness();
+  const many = Object.fromEntries(Array.from({ length: 20_000 }, (_, nth) => [`field-${nth}`, null]));
+  const long = "x".repeat(100_000);
+
+  const answers = [
+    await ask(start, { body: many }),
+    await ask(start, { body: { attributes: many } }),
+    await ask(start, { body: { attributes: { [long]: 1 } } }),
+    await ask(start, { body: { delay: long } }),
+    await ask(`${run}/retry`, { body: { step: long } }),
+    await ask("/v1/dead-letters/bulk", { body: { filter: { [long]: "x" }, action: "redrive" } }),
+  ];
+
+  for (const { status, body } of answers) {
+    expect(status).toBeGreaterThanOrEqual(400);
+    expect(JSON.stringify(body).length).toBeLessThan(64 * 1024);
+  }
+});
+
+test("a header that names no host is the caller's mistake", async () => {
+  const { ask } = harness();
+  expect(await ask("/v1/runs", { url: "https://[::1/v1/runs" })).toMatchObject({ status: 400, body: { code: "invalid_request" } });
 });
 
 test("an unexpected failure tells an incident that the log knows, and nothing of what happened", async () => {

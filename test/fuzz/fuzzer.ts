@@ -1,0 +1,291 @@
+import { Buffer } from "node:buffer";
+import { type Answer, Connection } from "./connection.ts";
+import { type Document, type Operation, operationsOf } from "./document.ts";
+import { type Input, makeInput, type Surroundings, signedCallback } from "./draft.ts";
+import { isHead, slowMs, violationOf } from "./oracle.ts";
+import { Random } from "./random.ts";
+import { Caller, complete, type Kind, kinds, type Secrets, settled, startTarget, startVictim, type Target, type Victim } from "./world.ts";
+
+/** Something that must not be. */
+export interface Finding {
+  readonly operation: string;
+  /** Null: no single input is to blame. */
+  readonly input: number | null;
+  readonly what: string;
+  readonly request: Buffer | null;
+  readonly answer: string | null;
+}
+
+export interface FuzzOptions {
+  readonly url: URL;
+  readonly secrets: Secrets;
+  readonly seed: string;
+  readonly inputs: number;
+  /** Part of an operation's name; empty: all. */
+  readonly only: string;
+  /** The one input to send; null: all. */
+  readonly input: number | null;
+  readonly found: (finding: Finding) => void;
+}
+
+const lanesAtOnce = 8;
+/** A run that took this many commands makes room for a fresh one. */
+const successesPerTarget = 8;
+const findingsAtMost = 40;
+/** What acts on many runs at once, and so alone and first, while there are few. */
+const bulk = "POST /v1/dead-letters/bulk";
+
+interface Lane {
+  readonly number: number;
+  readonly connection: Connection;
+  readonly caller: Caller;
+  readonly targets: Map<Kind, Target>;
+}
+
+/** Sends inputs and judges answers. */
+export class Fuzzer {
+  readonly counts = { inputs: 0, operations: 0, statuses: {} as Record<string, number> };
+  readonly #options: FuzzOptions;
+  readonly #lanes: Lane[];
+  readonly #callerB: Caller;
+  readonly #findings: Finding[] = [];
+  /** Every run that an answer said was started. */
+  readonly #started = new Set<string>();
+  /** Starts whose answer was not waited for. */
+  #unheard = 0;
+  #targets = 0;
+  #document: Document = { paths: {}, components: { schemas: {} } };
+  #around: Omit<Surroundings, "label" | "target"> | null = null;
+
+  constructor(options: FuzzOptions) {
+    this.#options = options;
+    this.#callerB = new Caller(options.url, options.secrets.keyB);
+    this.#lanes = Array.from({ length: lanesAtOnce }, (_, number) => ({
+      number,
+      connection: new Connection(options.url),
+      caller: new Caller(options.url, options.secrets.keyA),
+      targets: new Map<Kind, Target>(),
+    }));
+  }
+
+  async run(progress: (text: string) => void): Promise<readonly Finding[]> {
+    const { only, secrets } = this.#options;
+    const [first] = this.#lanes as [Lane, ...Lane[]];
+    this.#document = (await first.caller.ask("GET", "/openapi.json")).body as Document;
+    const victims = await this.#startVictims(first.caller);
+    this.#around = { document: this.#document, secrets, victims, ...(await this.#lists(first.caller)) };
+    const operations = operationsOf(this.#document)
+      .filter(({ name }, _, all) => name.includes(only) && (name === only || !all.some((other) => other.name === only)))
+      .sort((a, b) => Number(b.name === bulk) - Number(a.name === bulk));
+    for (const [nth, operation] of operations.entries()) {
+      await this.#fuzz(operation);
+      this.counts.operations++;
+      progress(`${nth + 1} of ${operations.length}: ${operation.name}`);
+    }
+    await this.#examine(first.caller, victims);
+    return this.#findings;
+  }
+
+  close(): void {
+    this.#callerB.close();
+    for (const lane of this.#lanes) {
+      lane.connection.close();
+      lane.caller.close();
+    }
+  }
+
+  // Before and after.
+
+  async #startVictims(callerA: Caller): Promise<Victim[]> {
+    const { secrets } = this.#options;
+    const made: Victim[] = [];
+    for (const kind of kinds) {
+      made.push(await startVictim(this.#callerB, "b", kind, secrets));
+      // Dead letters of the fuzzed namespace are there to be acted on, all at once.
+      if (kind !== "parks") made.push(await startVictim(callerA, "a", kind, secrets));
+    }
+    for (const { id } of made) this.#started.add(id);
+    return made;
+  }
+
+  /** What lists answer before anything happens: cursors, and how a failure is marked. */
+  async #lists(caller: Caller): Promise<Pick<Surroundings, "cursors" | "fingerprint">> {
+    for (let i = 0; i < 3; i++) await this.#newTarget(caller, "parks", `cursor-${i}`);
+    await this.#newTarget(caller, "approved", "cursor-approved");
+    const cursors = new Map<string, string[]>();
+    let fingerprint = "";
+    for (let tries = 0; tries < 100 && (cursors.size < 3 || fingerprint === ""); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      for (const path of ["/v1/runs", "/v1/dead-letters", "/v1/approvals"]) {
+        const { body } = await caller.ask("GET", `${path}?limit=1`);
+        if (body.nextCursor) cursors.set(path, [body.nextCursor, body.nextCursor, body.nextCursor.slice(1), forgedCursor(body.nextCursor), "!", ""]);
+        fingerprint = body.deadLetters?.[0]?.fingerprint ?? fingerprint;
+      }
+    }
+    return { cursors, fingerprint };
+  }
+
+  async #examine(callerA: Caller, victims: readonly Victim[]): Promise<void> {
+    const { secrets } = this.#options;
+    const signed = (key: string) => {
+      const body = JSON.stringify(key === "checked" ? { n: 1 } : { key });
+      return { body, ...signedCallback(secrets, Buffer.from(body)) };
+    };
+    for (const victim of victims) {
+      if (victim.kind === "many") continue;
+      const wrong = await complete(victim.namespace === "a" ? callerA : this.#callerB, victim, signed);
+      if (wrong) this.#find({ operation: "(end)", input: null, what: wrong, request: null, answer: null });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const { body } = await callerA.ask("GET", "/", undefined, { "x-fuzz-look": "index" });
+    const unknown = (body as { id: string }[]).filter(({ id }) => !this.#started.has(id) && !this.#started.has(id.replace(/\.rollback$/, "")));
+    if (unknown.length > this.#unheard) {
+      const what = `The index has ${unknown.length} runs that no answer told of, such as ${unknown[0]?.id}.`;
+      this.#find({ operation: "(end)", input: null, what, request: null, answer: null });
+    }
+  }
+
+  // An operation.
+
+  async #fuzz(operation: Operation): Promise<void> {
+    const { inputs, input } = this.#options;
+    const lanes = operation.name === bulk ? 1 : lanesAtOnce;
+    const work = this.#lanes.slice(0, lanes).map(async (lane) => {
+      for (let number = lane.number; number < inputs; number += lanes) {
+        if (this.#findings.length >= findingsAtMost) return;
+        if (input === null) await this.#try(lane, operation, number);
+        else if (input === number) await this.#try(lane, operation, number);
+      }
+    });
+    await Promise.all(work);
+  }
+
+  async #try(lane: Lane, operation: Operation, number: number): Promise<void> {
+    if (!this.#around) throw new Error("There is nothing to aim at yet.");
+    const random = new Random(this.#options.seed, operation.name, number);
+    const label = new Random(operation.name).below(1e6);
+    const around = { ...this.#around, label: `${label}-${number}`, target: (kind: Kind) => this.#target(lane, kind) };
+    const input = await makeInput(random, operation, around);
+    const { target } = input;
+    const find = (what: string, answer: Answer | null): void => {
+      const said = answer && `${answer.status} ${JSON.stringify(answer.headers)} ${answer.body.toString("utf8").slice(0, 1500)}`;
+      this.#find({ operation: operation.name, input: number, what, request: input.bytes, answer: said });
+    };
+    this.counts.inputs++;
+    let answer: Answer | null;
+    try {
+      answer = await lane.connection.send(input.bytes, { timeoutMs: slowMs + 1000, hangUpAfterMs: input.hangUpAfterMs });
+    } catch (error) {
+      if (target) target.isSpent = true;
+      return find(error instanceof Error ? error.message : String(error), null);
+    }
+    this.#count(answer);
+    if (!answer) return this.#unanswered(lane, operation, input, find);
+    const wrong = violationOf({ document: this.#document, operation, secrets: this.#options.secrets, input, answer });
+    if (wrong) find(wrong, answer);
+    if (answer.status < 400) this.#note(input, answer);
+    const worse = await this.#consequences(lane, input, answer);
+    if (worse) find(worse, answer);
+  }
+
+  async #unanswered(lane: Lane, operation: Operation, input: Input, find: (what: string, answer: Answer | null) => void): Promise<void> {
+    if (input.hangUpAfterMs === null && !input.isBrokenHttp) return find("The connection was closed without an answer.", null);
+    if (input.isCutOff) {
+      const wrong = await this.#unchanged(lane, input);
+      if (wrong) find(wrong, null);
+      return;
+    }
+    if (input.target) input.target.seq = null;
+    if (operation.method === "POST") this.#unheard++;
+  }
+
+  /** What a refusal must leave as it was, and what a foreign run and an unknown one must have in common. */
+  async #consequences(lane: Lane, input: Input, answer: Answer): Promise<string | null> {
+    const isTaken = answer.status < 400 && !answer.body.includes("There was nothing to decide.");
+    if (input.hasForgedToken && isTaken) return "A token that Segno did not make is taken.";
+    if (input.foreignId !== null && !input.hasForgedToken) {
+      const wrong = await this.#likeUnknown(lane, input, answer);
+      if (wrong) return wrong;
+    }
+    return answer.status < 400 ? null : await this.#unchanged(lane, input);
+  }
+
+  async #unchanged(lane: Lane, { target, newId }: Input): Promise<string | null> {
+    if (newId !== null && !this.#started.has(newId)) {
+      const { status } = await lane.caller.ask("GET", `/v1/runs/${newId}`);
+      if (status !== 404) return `It was refused, and has left the run ${newId}.`;
+    }
+    if (!target || target.seq === null || target.isSpent) return null;
+    const { body } = await lane.caller.ask("GET", `/v1/runs/${target.id}/journal?after=${target.seq}&limit=5`);
+    if (body.entries?.length === 0) return null;
+    target.seq = null;
+    return `It was refused, and the journal of ${target.id} has grown: ${JSON.stringify(body).slice(0, 1000)}`;
+  }
+
+  /** A foreign run is answered for as one that does not exist. */
+  async #likeUnknown(lane: Lane, input: Input, answer: Answer): Promise<string | null> {
+    const { foreignId } = input;
+    if (foreignId === null || input.hangUpAfterMs !== null || input.isBrokenHttp) return null;
+    if (answer.status < 400) return `The answer is ${answer.status} for a foreign run.`;
+    const unknownId = foreignId.replace("victim", "nobody");
+    const bytes = replaced(input.bytes, foreignId, unknownId);
+    if (bytes.equals(input.bytes)) return null;
+    const other = await lane.connection.send(bytes, { timeoutMs: slowMs, hangUpAfterMs: null });
+    const plain = (it: Answer | null): string => `${it?.status} ${it?.body.toString("utf8").replaceAll(unknownId, foreignId)}`;
+    return plain(other) === plain(answer) || isHead(input) ? null : `A foreign run is answered for as ${plain(answer)}, an unknown one as ${plain(other)}`;
+  }
+
+  #note(input: Input, answer: Answer): void {
+    if (input.target) {
+      input.target.seq = null;
+      input.target.successes++;
+    }
+    const said = answer.body.toString("utf8");
+    for (const [, id] of said.matchAll(/"id":"([^"]{1,100})"/g)) if (id !== undefined) this.#started.add(id);
+    if (input.newId !== null && said.includes(input.newId)) this.#started.add(input.newId);
+  }
+
+  #count(answer: Answer | null): void {
+    const name = answer ? String(answer.status) : "unanswered";
+    this.counts.statuses[name] = (this.counts.statuses[name] ?? 0) + 1;
+  }
+
+  #find(finding: Finding): void {
+    this.#findings.push(finding);
+    this.#options.found(finding);
+  }
+
+  // Runs to aim at.
+
+  /** The lane's run of that kind, standing still, and the length of its journal known. */
+  async #target(lane: Lane, kind: Kind): Promise<Target> {
+    const known = lane.targets.get(kind);
+    const target = known && !known.isSpent && known.successes < successesPerTarget ? known : await this.#newTarget(lane.caller, kind, `${lane.number}`);
+    lane.targets.set(kind, target);
+    if (target.seq !== null) return target;
+    const run = await settled(lane.caller, target.id);
+    target.seq = run?.seq ?? null;
+    if (["waiting", "paused"].includes(run?.status) || kind === "many") return target;
+    // One that has ended is of use now and then.
+    if (target.successes % 3 !== 0) target.isSpent = true;
+    return target;
+  }
+
+  async #newTarget(caller: Caller, kind: Kind, name: string): Promise<Target> {
+    const id = `t-${kind}-${name}-${this.#targets++}`;
+    this.#started.add(id);
+    return await startTarget(caller, id, kind, { marker: "of-a", redacted: this.#options.secrets.redacted });
+  }
+}
+
+/** A cursor of the same list that points elsewhere. */
+function forgedCursor(cursor: string): string {
+  const [mark] = JSON.parse(atob(cursor.replaceAll("-", "+").replaceAll("_", "/"))) as [string];
+  return btoa(JSON.stringify([mark, -1e300, "\u0000' OR 1=1 --"]));
+}
+
+function replaced(bytes: Buffer, from: string, to: string): Buffer {
+  const copy = Buffer.from(bytes);
+  for (let at = copy.indexOf(from); at >= 0; at = copy.indexOf(from, at + 1)) copy.write(to, at);
+  return copy;
+}
