@@ -178,6 +178,26 @@ export const EventAnswer = z
   })
   .openapi("EventAnswer");
 
+/** A text, a number or a boolean, as JSON Schema. */
+export const scalarSchema = { anyOf: [{ type: "string" as const }, { type: "number" as const }, { type: "boolean" as const }] };
+
+/** As `scalarSchema`. */
+export function isScalar(value: unknown): value is string | number | boolean {
+  return typeof value === "string" || typeof value === "number" || typeof value === "boolean";
+}
+
+/**
+ * An object of any members, each of one kind. Not `z.record`: that tells of every member that does not fit, breaks down where they are hundreds of
+ * thousands, and lets `__proto__` pass unseen.
+ */
+export function membersOf<Member>(fits: (member: unknown) => boolean, rule: string) {
+  return z.custom<Readonly<Record<string, Member>>>().superRefine((value: unknown, context) => {
+    if (typeof value !== "object" || value === null || Array.isArray(value)) return context.addIssue("It must be an object.");
+    const misfit = Object.entries(value).find(([, member]) => !fits(member));
+    if (misfit) context.addIssue({ code: "custom", path: [misfit[0]], message: rule });
+  });
+}
+
 const duration = { description: 'Milliseconds, or a text such as "30s", "15m", "3d".' };
 
 /** What a start may ask for. */
@@ -186,10 +206,11 @@ export const StartBody = z
     input: z.unknown().optional(),
     id: z.string().optional().openapi({ description: "The id of the run. A second start with the same id and input answers with the first run." }),
     version: z.string().min(1).max(limits.nameLength).optional().openapi({ description: "Default: the newest." }),
-    attributes: z
-      .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
-      .optional()
-      .openapi({ description: "Searchable values, beside those that the workflow derives from its input. These win." }),
+    attributes: membersOf<string | number | boolean>(isScalar, "It must be a text, a number or a boolean.").optional().openapi({
+      description: "Searchable values, beside those that the workflow derives from its input. These win.",
+      type: "object",
+      additionalProperties: scalarSchema,
+    }),
     delay: z.union([z.string(), z.number()]).optional().openapi(duration),
   })
   .openapi("Start");

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { AttemptView, ErrorSummary, nextCursor, RunView, Time, Value } from "./contract.ts";
+import { AttemptView, ErrorSummary, isScalar, membersOf, nextCursor, RunView, scalarSchema, Time, Value } from "./contract.ts";
 import { operatorFields, reasonText } from "./operator-contract.ts";
 
 /** Dead letters as JSON. */
@@ -50,12 +50,16 @@ export const RedriveBody = z
 /** Why a dead letter is given up. */
 export const DiscardBody = z.strictObject({ ...operatorFields, reason: reasonText.min(1) }).openapi("Discard");
 
-const scalar = z.union([z.string(), z.number(), z.boolean()]);
+type Scalar = string | number | boolean;
+
+const filterRule = "It must be a text, a number, a boolean, or a list of them.";
 
 /** What is done with many dead letters. */
 export const BulkBody = z
   .strictObject({
-    filter: z.record(z.string(), z.union([scalar, z.array(scalar)])).openapi({
+    filter: membersOf<Scalar | readonly Scalar[]>((member) => isScalar(member) || (Array.isArray(member) && member.every(isScalar)), filterRule).openapi({
+      type: "object",
+      additionalProperties: { anyOf: [...scalarSchema.anyOf, { type: "array", items: scalarSchema }] },
       description:
         'The parameters of `GET /v1/dead-letters` without sort, limit and cursor, with the same words: `{"workflow": "onboarding", "attr.amount": ["gte:1000", "lt:5000"]}`. `{}` is all of them.',
     }),

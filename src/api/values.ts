@@ -1,5 +1,5 @@
 import { Fault, faultCodeOf } from "#core/fault.ts";
-import { decode, type Encoded, encode, toJson } from "#core/value.ts";
+import { decode, decodeSent, type Encoded, encode, toJson } from "#core/value.ts";
 
 /** How recorded values travel: as plain JSON for everybody, or as the text in which they are recorded, which keeps Date, Map, BigInt and Error. */
 export const valueForms = ["json", "devalue"] as const;
@@ -26,7 +26,7 @@ export function presentOptional(value: Encoded | null, form: ValueForm): unknown
  */
 export function acceptValue(sent: unknown, form: ValueForm, field: string): Encoded {
   try {
-    return encode(canonical(form === "devalue" ? decodeSent(sent) : sent, new Map(), 0));
+    return encode(canonical(form === "devalue" ? plainData(sent) : sent, new Map(), 0));
   } catch (error) {
     if (faultCodeOf(error) === "value_too_large") throw error;
     const message = error instanceof Error ? error.message : "It can't be recorded.";
@@ -39,14 +39,14 @@ export function acceptOptional(sent: unknown, form: ValueForm, field: string): E
   return sent === undefined ? null : acceptValue(sent, form, field);
 }
 
-function decodeSent(sent: unknown): unknown {
+function plainData(sent: unknown): unknown {
   if (sent === undefined) return undefined;
   if (typeof sent !== "string") throw new Error("With Content-Values: devalue it must be a devalue text.");
   try {
-    return decode(sent);
+    return decodeSent(sent);
   } catch {
     // Whatever the decoder stumbled over, the caller's text is to blame.
-    throw new Error("It is not a devalue text of plain data.");
+    throw new Error("It is not a devalue text of plain data, or holds an overlong BigInt.");
   }
 }
 
@@ -55,12 +55,21 @@ function canonical(value: unknown, copies: Map<object, unknown>, depth: number):
   if (typeof value !== "object" || value === null) return value;
   if (depth > deepest) throw new Error(`It is nested more than ${deepest} levels deep.`);
   if (copies.has(value)) return copies.get(value);
+  if (value instanceof Error) return canonicalError(value, copies, depth);
   const copy = emptyCopy(value);
   if (copy === null) return value;
   // Known before it is filled, so that a part that refers to the whole finds it.
   copies.set(value, copy);
   fill(copy, value, (part) => canonical(part, copies, depth + 1));
   return copy;
+}
+
+/** An error stays the one it is, for a copy would lose its class; what hangs on it is looked into. */
+function canonicalError(error: Error, copies: Map<object, unknown>, depth: number): Error {
+  copies.set(error, error);
+  const parts = [error.cause, ...(error instanceof AggregateError ? error.errors : []), ...Object.values(error)];
+  for (const part of parts) canonical(part, copies, depth + 1);
+  return error;
 }
 
 type Composite = unknown[] | Map<unknown, unknown> | Set<unknown> | Record<string, unknown>;

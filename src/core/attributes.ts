@@ -12,14 +12,13 @@ const nameForm = /^(?!__proto__$)[A-Za-z_][A-Za-z0-9_.-]{0,63}$/;
 /** @throws Fault `invalid_attributes` naming the attribute that is too long, of another type, or one too many. */
 export function parseAttributes(input: Readonly<Record<string, AttributeInput | undefined>>): Attributes {
   const attributes: Record<string, string | number | boolean> = {};
-  for (const [name, value] of Object.entries(input)) {
-    if (value === undefined) continue;
+  const given = Object.entries(input).filter(([, value]) => value !== undefined) as [string, AttributeInput][];
+  if (given.length > limits.attributesPerRun) throw new Fault("invalid_attributes", `A run has at most ${limits.attributesPerRun} attributes.`);
+  for (const [name, value] of given) {
     if (!nameForm.test(name))
       throw new Fault("invalid_attributes", `The attribute name ${JSON.stringify(name)} is not allowed: letters, digits, "_", "." and "-", at most 64.`);
     attributes[name] = attributeValue(name, value);
   }
-  if (Object.keys(attributes).length > limits.attributesPerRun)
-    throw new Fault("invalid_attributes", `A run has at most ${limits.attributesPerRun} attributes.`);
   return attributes;
 }
 

@@ -20,6 +20,8 @@ export const limits = {
   pageLength: 4 * 1024 * 1024,
   /** Characters of the values that a fork or rollback takes over, as they travel in one RPC message of at most 32 MiB. Beyond: fault `value_too_large`. */
   takenOverLength: 14 * 1024 * 1024,
+  /** Digits of one BigInt in a value that a caller sends: reading takes time that grows with their square. Beyond: 400 `invalid_request`. */
+  bigIntDigits: 10_000,
   /** Characters kept of an error's message and of its stack. Beyond: cut. */
   errorTextLength: 8 * 1024,
   /** Characters of one text in the answer to a refused request, and items of one list, since both may say again what was sent. Beyond: cut. */

@@ -1,4 +1,4 @@
-import { DevalueError, parse, stringify } from "devalue";
+import { DevalueError, parse, stringify, unflatten } from "devalue";
 import { Fault } from "./fault.ts";
 import { limits } from "./limits.ts";
 
@@ -47,6 +47,18 @@ export function decode(encoded: Encoded): unknown {
   return parse(encoded, { SegnoError: errorFrom });
 }
 
+/** As `decode`, of a text that somebody else wrote. @throws also for what would take too long to read. */
+export function decodeSent(text: string): unknown {
+  const flat = JSON.parse(text) as unknown[];
+  if (Array.isArray(flat) && flat.some(isLongBigInt)) throw new RangeError(`A BigInt in it has more than ${limits.bigIntDigits} digits.`);
+  return unflatten(flat, { SegnoError: errorFrom });
+}
+
+/** Whether a part of devalue's form says so. */
+function isLongBigInt(part: unknown): boolean {
+  return Array.isArray(part) && part[0] === "BigInt" && String(part[1]).length > limits.bigIntDigits;
+}
+
 /** Bytes of a text in UTF-8. */
 export function utf8Bytes(text: string): number {
   let bytes = text.length;
@@ -67,9 +79,10 @@ export function encodeError(thrown: unknown): Encoded {
   } catch {
     // Falls through: an own property of the error can't be recorded, its name, message and code can.
   }
-  const bare = new Error(cut(error.message));
-  bare.name = error.name;
-  if (error.stack !== undefined) bare.stack = error.stack;
+  const bare = new Error(shortText(error.message));
+  bare.name = shortText(error.name);
+  const stack = stackOf(error);
+  if (stack !== undefined) bare.stack = stack;
   if ("code" in error && (typeof error.code === "string" || typeof error.code === "number")) Object.assign(bare, { code: error.code });
   return encode(bare);
 }
@@ -86,7 +99,7 @@ export function summarizeError(encoded: Encoded): ErrorSummary {
   const error = decode(encoded);
   if (!(error instanceof Error)) return { name: "Error", message: safeText(error), code: null };
   const code = "code" in error && (typeof error.code === "string" || typeof error.code === "number") ? String(error.code) : null;
-  return { name: error.name, message: cut(error.message), code };
+  return { name: error.name, message: shortText(error.message), code };
 }
 
 /**
@@ -127,9 +140,9 @@ function errorForm(value: unknown): ErrorForm | false {
     });
   }
   return {
-    name: value.name,
-    message: cut(value.message),
-    stack: value.stack === undefined ? undefined : cut(value.stack),
+    name: shortText(value.name),
+    message: shortText(value.message),
+    stack: stackOf(value),
     cause: value.cause,
     hasCause: "cause" in value,
     errors: value instanceof AggregateError ? [...value.errors] : undefined,
@@ -163,7 +176,18 @@ function errorFrom(form: ErrorForm): Error {
   return Object.assign(error, properties);
 }
 
-function cut(text: string): string {
+/** Undefined where there is none. The platform makes it of the message when it is asked for, and fails over some. */
+function stackOf(error: Error): string | undefined {
+  try {
+    return error.stack === undefined ? undefined : shortText(error.stack);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Code may have put anything in the place of an error's texts. */
+function shortText(value: unknown): string {
+  const text = typeof value === "string" ? value : safeText(value);
   return text.length <= limits.errorTextLength ? text : `${text.slice(0, limits.errorTextLength)}… (cut)`;
 }
 

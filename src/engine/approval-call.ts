@@ -4,6 +4,7 @@ import { Fault } from "#core/fault.ts";
 import { jsonSchemaOf } from "#core/json-schema.ts";
 import type { ApprovalOptions, ApprovalResult, Decision } from "#sdk/step.ts";
 import type { CallRequest, RecordedDecision, RecordedResult, StartFields } from "./call.ts";
+import { checkBy, issueLines } from "./schema-check.ts";
 
 /** `step.approval`: what is journaled when people are asked, and what the workflow gets when they have answered. */
 
@@ -14,8 +15,8 @@ export function approvalCall(options: ApprovalOptions<unknown>, fields: (wait: A
     kind: "approval",
     begin: { type: "started", fields: (now) => fields(approvalSpec(options), now) },
     issues: (form) => {
-      const parsed = options.form?.safeParse(form);
-      return parsed && !parsed.success ? parsed.error.issues.map((issue) => `${issue.path.map(String).join(".") || "(root)"}: ${issue.message}`) : [];
+      const checked = options.form && checkBy(options.form, form);
+      return checked?.fits === false ? issueLines(checked.issues) : [];
     },
     result: (recorded) => approvalResult(options, recorded),
   };

@@ -7,6 +7,7 @@ import { limits } from "#core/limits.ts";
 import { decode } from "#core/value.ts";
 import type { Registry } from "#sdk/registry.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
+import { checkBy } from "./schema-check.ts";
 
 /**
  * The first entry of a run: its version pinned, its input checked, its attributes derived. The input is recorded as it was sent, so that a
@@ -53,9 +54,9 @@ function definitionFor(registry: Registry, command: StartCommand): AnyWorkflow {
 export function parseInput(definition: AnyWorkflow, input: unknown): unknown {
   const { input: schema } = definition.options;
   if (!schema) return input;
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => ({ path: issue.path.map(String), message: issue.message }));
+  const checked = checkBy(schema, input);
+  if (checked.fits) return checked.value;
+  const issues = checked.issues.map((issue) => ({ path: issue.path.map(String), message: issue.message }));
   const first = issues[0];
   throw new Fault("invalid_input", `The input of ${definition.name} does not fit at ${first?.path.join(".") || "(root)"}: ${first?.message}`, { issues });
 }

@@ -21,6 +21,7 @@ import {
 import { approvalCall } from "./approval-call.ts";
 import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./call.ts";
 import type { Random } from "./ports.ts";
+import { checkBy, issueLines } from "./schema-check.ts";
 
 /** What step calls need of their run. */
 export interface StepHost {
@@ -214,17 +215,17 @@ function waitFields(wait: WaitSpec, timeout: Duration | undefined, now: number):
 export function parseAutomationInput(automation: AnyAutomation, input: unknown): unknown {
   const { input: schema } = automation.options;
   if (!schema) return input;
-  const parsed = schema.safeParse(input);
-  if (parsed.success) return parsed.data;
-  const issues = issueLines(parsed.error.issues);
+  const checked = checkBy(schema, input);
+  if (checked.fits) return checked.value;
+  const issues = issueLines(checked.issues);
   throw new Fault("invalid_input", `The input of ${automation.name} does not fit: ${issues.join("; ")}`, { automation: automation.name, issues });
 }
 
 function payloadResult(schema: EventOptions<unknown>["schema"]): Pick<CallRequest, "result" | "issues"> {
   return {
     issues: (payload) => {
-      const parsed = schema?.safeParse(payload);
-      return parsed && !parsed.success ? issueLines(parsed.error.issues) : [];
+      const checked = schema && checkBy(schema, payload);
+      return checked?.fits === false ? issueLines(checked.issues) : [];
     },
     result: (recorded) => waitResult(schema, recorded),
   };
@@ -232,14 +233,9 @@ function payloadResult(schema: EventOptions<unknown>["schema"]): Pick<CallReques
 
 function waitResult(schema: EventOptions<unknown>["schema"], recorded: RecordedResult): WaitResult<unknown> {
   if (recorded.outcome === "timeout" || recorded.outcome === "skipped") return { ok: false, reason: recorded.outcome };
-  const parsed = schema?.safeParse(recorded.value);
-  if (parsed && !parsed.success) return { ok: false, reason: "invalid", issues: issueLines(parsed.error.issues) };
-  return { ok: true, payload: parsed ? parsed.data : recorded.value, receivedAt: new Date(recorded.at) };
-}
-
-/** One line per issue: where, and what. */
-export function issueLines(issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): string[] {
-  return issues.map((issue) => `${issue.path.length === 0 ? "(root)" : issue.path.map(String).join(".")}: ${issue.message}`);
+  const checked = schema && checkBy(schema, recorded.value);
+  if (checked?.fits === false) return { ok: false, reason: "invalid", issues: issueLines(checked.issues) };
+  return { ok: true, payload: checked ? checked.value : recorded.value, receivedAt: new Date(recorded.at) };
 }
 
 function timeMs(time: Date | number): number {

@@ -142,15 +142,20 @@ function parseParameters<Schema extends z.ZodObject>(
   const known = new Map<string, string>();
   const attributes: AttributeFilter[] = [];
   for (const [name, value] of params) {
-    if (name.startsWith(attributePrefix)) attributes.push(parseAttributeFilter(name.slice(attributePrefix.length), value));
+    if (name.startsWith(attributePrefix)) addAttribute(attributes, name.slice(attributePrefix.length), value);
     else addParameter(known, Object.keys(schema.shape), name, value);
-  }
-  if (attributes.length > attributeFiltersPerQuery) {
-    throw new Fault("invalid_request", `A query compares at most ${attributeFiltersPerQuery} attributes.`, { path: "attr" });
   }
   const parsed = schema.safeParse(Object.fromEntries(known));
   if (!parsed.success) throw parameterFault(parsed.error);
   return { ...parsed.data, ...(attributes.length > 0 && { attributes }) };
+}
+
+/** The number is checked with each, for a body's filter may name hundreds of thousands. */
+function addAttribute(attributes: AttributeFilter[], name: string, value: string): void {
+  attributes.push(parseAttributeFilter(name, value));
+  if (attributes.length > attributeFiltersPerQuery) {
+    throw new Fault("invalid_request", `A query compares at most ${attributeFiltersPerQuery} attributes.`, { path: "attr" });
+  }
 }
 
 function addParameter(known: Map<string, string>, names: readonly string[], name: string, value: string): void {

@@ -44,6 +44,16 @@ function respelt(token: string): string {
   return respelt;
 }
 
+/** The devalue text of an error whose cause is an error whose cause is an error. */
+function causes(depth: number): string {
+  const texts = 2 * depth;
+  const links = Array.from({ length: depth }, (_, nth) => [
+    ["SegnoError", 2 * nth + 1],
+    { name: texts, message: texts, stack: -1, cause: nth === depth - 1 ? texts : 2 * nth + 2, hasCause: texts + 1, errors: -1, properties: texts + 2 },
+  ]);
+  return JSON.stringify([...links.flat(), "Error", true, {}]);
+}
+
 /** Its sender goes away in the middle. */
 function brokenOff(): ReadableStream {
   let parts = 0;
@@ -78,6 +88,15 @@ const refused: [string, FaultCode, string, Ask?][] = [
   ["a wrong key in X-API-Key", "unauthorized", "/v1/runs", { headers: { authorization: null, "x-api-key": "x" } }],
   ["a start without key", "unauthorized", start, { body: {}, headers: anonymous }],
   // Bodies
+  ["an attribute __proto__", "invalid_attributes", start, { body: '{"attributes":{"__proto__":"x"}}' }],
+  ["attributes that are a list", "invalid_request", start, { body: { attributes: ["x"] } }],
+  ["errors that hang on each other without end", "invalid_request", start, { body: { input: causes(500) }, headers: { "content-values": "devalue" } }],
+  [
+    "a BigInt that would take seconds to read",
+    "invalid_request",
+    start,
+    { body: { input: `[["BigInt","${"9".repeat(1_000_000)}"]]` }, headers: { "content-values": "devalue" } },
+  ],
   ["a body that breaks off", "invalid_request", start, { body: brokenOff() }],
   ["a callback's body that breaks off", "invalid_request", callback, { body: brokenOff(), headers: anonymous }],
   ["a callback whose token is spelt in another way", "callback_invalid", respelt(callback), { body: {}, headers: anonymous }],
@@ -314,6 +333,8 @@ test("a refusal stays short, however much was sent", async () => {
   const answers = [
     await ask(start, { body: many }),
     await ask(start, { body: { attributes: many } }),
+    await ask(start, { body: { attributes: Object.fromEntries(Array.from({ length: 300_000 }, (_, nth) => [`a${nth}`, null])) } }),
+    await ask("/v1/dead-letters/bulk", { body: { filter: { "attr.a": Array.from({ length: 300_000 }, () => null) }, action: "redrive" } }),
     await ask(start, { body: { attributes: { [long]: 1 } } }),
     await ask(start, { body: { delay: long } }),
     await ask(`${run}/retry`, { body: { step: long } }),

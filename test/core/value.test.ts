@@ -93,6 +93,20 @@ describe("a value", () => {
   });
 });
 
+test.each([
+  ["a name that is no text", { name: { a: 1 } }],
+  ["a message that is no text", { message: 5 }],
+  ["a message that is a symbol", { message: Symbol("no") }],
+  ["a stack that is no text", { stack: ["at"] }],
+  ["a name that is null, and a property that can't be recorded", { name: null, act: () => 1 }],
+])("an error with %s is recorded with texts in their place", (_what, odd) => {
+  const encoded = encodeError(Object.assign(new Error("fine"), odd));
+
+  const { name, message, stack } = decode(encoded) as Error;
+  expect([typeof name, typeof message, typeof stack]).toEqual(["string", "string", "string"]);
+  expect(summarizeError(encoded)).toEqual({ name: expect.any(String), message: expect.any(String), code: null });
+});
+
 test("bytes of a text are counted as UTF-8", () => {
   const encoder = new TextEncoder();
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => void expect(utf8Bytes(text)).toBe(encoder.encode(text).length)));

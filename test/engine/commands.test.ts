@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { encode } from "#core/value.ts";
 import { automation } from "#sdk/automation.ts";
 import { isCancelled } from "#sdk/errors.ts";
 import { flow, World } from "./world.ts";
@@ -45,6 +46,20 @@ describe("start", () => {
     const world = new World({ workflows: [flow(() => 1, { input: z.number() as never })] });
     expect(() => world.start("p", 1, more)).toThrow(expect.objectContaining({ code }));
     expect([world.run.journal.size, world.run.alarmAt]).toEqual([0, null]);
+  });
+
+  test("with an input over which the schema itself fails is refused as invalid_input", () => {
+    const careless = z.unknown().refine((input) => (input as { list: number[] }).list.length > 0);
+    const world = new World({ workflows: [flow(() => 1, { input: careless as never })] });
+    expect(() => world.start("p", 1, { input: "[null]" })).toThrow(expect.objectContaining({ code: "invalid_input" }));
+    expect(world.run.journal.size).toBe(0);
+  });
+
+  test("with hundreds of thousands of wrong parts is refused as invalid_input, and names a few of them", () => {
+    const world = new World({ workflows: [flow(() => 1, { input: z.object({ names: z.array(z.string()) }) as never })] });
+    const sent = (count: number) => ({ input: encode({ names: Array.from({ length: count }, (_, nth) => nth) }) });
+    expect(() => world.start("p", 1, sent(300_000))).toThrow(expect.objectContaining({ code: "invalid_input" }));
+    expect(() => world.start("p", 1, sent(1000))).toThrow(expect.objectContaining({ details: { issues: expect.toSatisfy((issues) => issues.length <= 100) } }));
   });
 
   test("derives attributes from the input; those of the command win; a broken derivation is refused", async () => {

@@ -136,13 +136,32 @@ export class Fuzzer {
       const wrong = await complete(victim.namespace === "a" ? callerA : this.#callerB, victim, signed);
       if (wrong) this.#find({ operation: "(end)", input: null, what: wrong, request: null, answer: null });
     }
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const { body } = await callerA.ask("GET", "/", undefined, { "x-fuzz-look": "index" });
-    const unknown = (body as { id: string }[]).filter(({ id }) => !this.#started.has(id) && !this.#started.has(id.replace(/\.rollback$/, "")));
-    if (unknown.length > this.#unheard) {
-      const what = `The index has ${unknown.length} runs that no answer told of, such as ${unknown[0]?.id}.`;
-      this.#find({ operation: "(end)", input: null, what, request: null, answer: null });
+    await this.#examineIndex(callerA);
+  }
+
+  /** The index has the runs that were started, and no others; and it can be read. */
+  async #examineIndex(caller: Caller): Promise<void> {
+    const wrong = (what: string): void => this.#find({ operation: "(end)", input: null, what, request: null, answer: null });
+    let ids: string[] = [];
+    let missing: string[] = [];
+    for (let tries = 0; tries < 50 && (tries === 0 || missing.length > 0); tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      const { body } = await caller.ask("GET", "/", undefined, { "x-fuzz-look": "index" });
+      ids = (body as { id: string }[]).map(({ id }) => id);
+      const indexed = new Set(ids);
+      missing = [...this.#started].filter((id) => !indexed.has(id));
     }
+    if (missing.length > 0) wrong(`The index lacks ${missing.length} runs, such as ${missing[0]}.`);
+    const unknown = ids.filter((id) => !this.#started.has(id));
+    if (unknown.length > this.#unheard) wrong(`The index has ${unknown.length} runs that no answer told of, such as ${unknown[0]}.`);
+    let read = 0;
+    for (let cursor: string | null = ""; cursor !== null; ) {
+      const { status, body } = await caller.ask("GET", `/v1/runs?limit=200${cursor && `&cursor=${cursor}`}`);
+      if (status !== 200) return wrong(`The list of runs answers ${status} ${JSON.stringify(body).slice(0, 500)}`);
+      read += body.runs.length;
+      cursor = body.nextCursor;
+    }
+    if (read > ids.length) wrong(`The list has ${read} runs, and the index ${ids.length}.`);
   }
 
   // An operation.
@@ -207,7 +226,19 @@ export class Fuzzer {
       const wrong = await this.#likeUnknown(lane, input, answer);
       if (wrong) return wrong;
     }
-    return answer.status < 400 ? null : await this.#unchanged(lane, input);
+    return answer.status < 400 ? await this.#readable(lane, input, answer) : await this.#unchanged(lane, input);
+  }
+
+  /** What a run has taken in, it can tell. */
+  async #readable(lane: Lane, input: Input, answer: Answer): Promise<string | null> {
+    const id = startedId(answer) ?? input.target?.id;
+    if (id === undefined || !input.bytes.subarray(0, 5).equals(Buffer.from("POST "))) return null;
+    const form = input.bytes.length % 2 === 0 ? {} : { "accept-values": "devalue" };
+    for (const path of [`/v1/runs/${id}`, `/v1/runs/${id}/steps`, `/v1/runs/${id}/journal?limit=200`, `/v1/runs/${id}/audit`]) {
+      const { status, body } = await lane.caller.ask("GET", path, undefined, form);
+      if (status !== 200 && status !== 404) return `It was taken, and ${path} answers ${status} ${JSON.stringify(body).slice(0, 500)}`;
+    }
+    return null;
   }
 
   async #unchanged(lane: Lane, { target, newId }: Input): Promise<string | null> {
@@ -240,9 +271,8 @@ export class Fuzzer {
       input.target.seq = null;
       input.target.successes++;
     }
-    const said = answer.body.toString("utf8");
-    for (const [, id] of said.matchAll(/"id":"([^"]{1,100})"/g)) if (id !== undefined) this.#started.add(id);
-    if (input.newId !== null && said.includes(input.newId)) this.#started.add(input.newId);
+    const id = startedId(answer);
+    if (id !== undefined) this.#started.add(id);
   }
 
   #count(answer: Answer | null): void {
@@ -276,6 +306,11 @@ export class Fuzzer {
     this.#started.add(id);
     return await startTarget(caller, id, kind, { marker: "of-a", redacted: this.#options.secrets.redacted });
   }
+}
+
+/** The id of the run that a start, a fork or a rollback made. */
+function startedId({ status, body }: Answer): string | undefined {
+  return status === 201 ? (JSON.parse(body.toString("utf8")) as { id?: string }).id : undefined;
 }
 
 /** A cursor of the same list that points elsewhere. */
