@@ -4,11 +4,31 @@ import type { Clock } from "./ports.ts";
 export type AttemptResult = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
 interface UnderWay {
-  readonly controller: AbortController;
+  readonly key: string;
+  readonly signal: AttemptSignal;
+  readonly action: (signal: AttemptSignal) => unknown;
   /** Epoch ms; null: no limit. */
   readonly deadlineAt: number | null;
-  readonly timeoutMessage: string;
   readonly settle: (result: AttemptResult) => void;
+}
+
+/** The signal of one attempt, made when somebody looks at it: most actions never do. */
+export class AttemptSignal {
+  #controller: AbortController | null = null;
+  #abortedFor: { readonly reason: Fault } | null = null;
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#abortedFor) this.#controller.abort(this.#abortedFor.reason);
+    }
+    return this.#controller.signal;
+  }
+
+  abort(reason: Fault): void {
+    this.#abortedFor = { reason };
+    this.#controller?.abort(reason);
+  }
 }
 
 /**
@@ -17,11 +37,16 @@ interface UnderWay {
  */
 export class Attempts {
   readonly #clock: Clock;
+  /** Called before actions are: what was recorded of their starts is written now. */
+  readonly #beforeActing: () => void;
   readonly #underWay = new Map<string, UnderWay>();
+  /** Those whose action has not been called yet. */
+  #starting: UnderWay[] = [];
   #timer: { readonly at: number; readonly cancel: () => void } | null = null;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, beforeActing: () => void) {
     this.#clock = clock;
+    this.#beforeActing = beforeActing;
   }
 
   get size(): number {
@@ -36,26 +61,43 @@ export class Attempts {
     return this.#underWay.has(key);
   }
 
-  /** Runs `action` and reports to `settle`. An action that ignores its signal is left behind at the deadline; what it returns later is dropped. */
+  /**
+   * Runs `action` and reports to `settle`. The action is called a microtask later, together with all that begin meanwhile, so that their starts are written
+   * at once. One that ignores its signal is left behind at the deadline; what it returns later is dropped.
+   */
   run(
     key: string,
-    options: { readonly deadlineAt: number | null; readonly action: (signal: AbortSignal) => unknown; readonly settle: (result: AttemptResult) => void },
+    options: { readonly deadlineAt: number | null; readonly action: (signal: AttemptSignal) => unknown; readonly settle: (result: AttemptResult) => void },
   ): void {
-    const controller = new AbortController();
-    const { deadlineAt, action, settle } = options;
-    const attempt: UnderWay = { controller, deadlineAt, timeoutMessage: `The attempt of ${key} took longer than its time-out.`, settle };
+    const attempt: UnderWay = { key, signal: new AttemptSignal(), ...options };
     this.#underWay.set(key, attempt);
-    this.#watch(deadlineAt);
+    this.#watch(attempt.deadlineAt);
+    this.#starting.push(attempt);
+    if (this.#starting.length === 1) queueMicrotask(() => this.#startAll());
+  }
+
+  #startAll(): void {
+    const starting = this.#starting;
+    this.#starting = [];
+    try {
+      this.#beforeActing();
+    } catch {
+      return; // What was to be recorded could not be: the object is dropped.
+    }
+    for (const attempt of starting) if (this.#underWay.get(attempt.key) === attempt) this.#act(attempt);
+  }
+
+  #act(attempt: UnderWay): void {
     let result: unknown;
     try {
-      result = action(controller.signal);
+      result = attempt.action(attempt.signal);
     } catch (error) {
       // Reported in a microtask as a rejection would be, so that a throwing action behaves the same whether it is async or not.
       result = Promise.reject(error);
     }
     Promise.resolve(result).then(
-      (value) => this.#settle(key, attempt, { ok: true, value }),
-      (error: unknown) => this.#settle(key, attempt, { ok: false, error }),
+      (value) => this.#settle(attempt, { ok: true, value }),
+      (error: unknown) => this.#settle(attempt, { ok: false, error }),
     );
   }
 
@@ -64,14 +106,14 @@ export class Attempts {
     for (const key of keys) {
       const attempt = this.#underWay.get(key);
       this.#underWay.delete(key);
-      attempt?.controller.abort(reason);
+      attempt?.signal.abort(reason);
     }
     this.rest();
   }
 
-  #settle(key: string, attempt: UnderWay, result: AttemptResult): void {
-    if (this.#underWay.get(key) !== attempt) return;
-    this.#underWay.delete(key);
+  #settle(attempt: UnderWay, result: AttemptResult): void {
+    if (this.#underWay.get(attempt.key) !== attempt) return;
+    this.#underWay.delete(attempt.key);
     attempt.settle(result);
   }
 
@@ -85,11 +127,11 @@ export class Attempts {
   #expire(): void {
     this.#timer = null;
     const now = this.#clock.now();
-    for (const [key, attempt] of [...this.#underWay]) {
+    for (const attempt of [...this.#underWay.values()]) {
       if (attempt.deadlineAt === null || attempt.deadlineAt > now) continue;
-      const error = new Fault("timeout", attempt.timeoutMessage);
-      this.#settle(key, attempt, { ok: false, error });
-      attempt.controller.abort(error);
+      const error = new Fault("timeout", `The attempt of ${attempt.key} took longer than its time-out.`);
+      this.#settle(attempt, { ok: false, error });
+      attempt.signal.abort(error);
     }
     for (const attempt of this.#underWay.values()) this.#watch(attempt.deadlineAt);
   }

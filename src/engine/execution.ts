@@ -50,7 +50,7 @@ export class Execution implements PassHost {
     this.#ledger = ledger;
     this.#ports = ports;
     this.#events = events;
-    this.#attempts = new Attempts(ports.clock);
+    this.#attempts = new Attempts(ports.clock, () => ledger.write());
     this.#pass = new Pass(this, ledger.loadedMoments);
   }
 
@@ -117,6 +117,10 @@ export class Execution implements PassHost {
     for (const key of this.#attempts.keys()) {
       if (!this.state.open.has(key)) this.#attempts.abandon(new Fault("cancelled", `Step ${key} ended.`), [key]);
     }
+    this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#undoing) return this.#undoNext();
     if (this.state.rollback && !this.#pass.replaying) return this.#beginUndoing();
     this.#pass.advance();
@@ -252,7 +256,16 @@ export class Execution implements PassHost {
     const input = this.#inputOf(step);
     this.#attempts.run(key, {
       deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, this.#ledger.now()),
-      action: (signal) => action({ key, attempt, wakeAt, input, signal }),
+      action: (its) =>
+        action({
+          key,
+          attempt,
+          wakeAt,
+          input,
+          get signal() {
+            return its.signal;
+          },
+        }),
       settle: (result) => this.#settle(call, attempt, result),
     });
   }
@@ -267,7 +280,8 @@ export class Execution implements PassHost {
     const at = this.#ledger.now();
     const entries = attemptEnded(this.state, step, { outcome: outcomeOf(result, call, { attempt, now: at }), at, random: this.#ports.random.number() });
     this.#ledger.commit(entries);
-    this.advance();
+    // An attempt ends its own step and no other, unless it has the run rolled back, which abandons them all.
+    this.#goOn();
     if (entries[0]?.kind === "attempt.failed") this.#events.progressed();
   }
 

@@ -2,17 +2,18 @@ import type { Entry, Recorded } from "#core/entry.ts";
 import { applyEntry, emptyRunState, type RunState } from "#core/run-state.ts";
 import type { Encoded } from "#core/value.ts";
 import type { EnginePorts } from "./ports.ts";
+import type { TurnJournal } from "./turn-journal.ts";
 
 /** The journal and what it means, changed together and only here: `commit` is the one place where a decision becomes a fact. */
 export class Ledger {
   readonly state: RunState = emptyRunState();
   /** Moments that were in the journal when the object was loaded: an earlier execution has most likely seen them. */
   readonly loadedMoments: number;
-  readonly #ports: EnginePorts;
+  readonly #ports: EnginePorts & { readonly journal: TurnJournal };
   /** Values that are likely to be asked for next, by entry. The journal has them all; this saves reading back what was just written. */
   readonly #values = new Map<number, Encoded>();
 
-  constructor(ports: EnginePorts) {
+  constructor(ports: EnginePorts & { readonly journal: TurnJournal }) {
     this.#ports = ports;
     for (const entry of ports.journal.load()) this.#apply(entry);
     this.loadedMoments = this.state.moments.length;
@@ -23,7 +24,7 @@ export class Ledger {
     return Math.max(this.#ports.clock.now(), this.state.lastAt);
   }
 
-  /** Appends entries and folds them in. When the journal refuses them, memory can't be trusted any more and the object is dropped. */
+  /** Appends entries and folds them in: the state tells of them from now on, and they are written with the rest of their turn. */
   commit(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     try {
@@ -33,6 +34,11 @@ export class Ledger {
       this.#ports.abort(error);
       throw error;
     }
+  }
+
+  /** Writes what was committed. To be called before anything happens that the outside could see and no port does. */
+  write(): void {
+    this.#ports.journal.write();
   }
 
   /** The value of an entry, for the last time that memory needs it. */

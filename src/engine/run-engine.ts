@@ -8,7 +8,7 @@ import { limits } from "#core/limits.ts";
 import { operationEntries, undoingOf } from "#core/operator-decision.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
-import { nextDeadline, summarize, summarySeq } from "#core/run-view.ts";
+import { summarize, summarySeq } from "#core/run-view.ts";
 import type { StepState } from "#core/step-state.ts";
 import { decode, encode } from "#core/value.ts";
 import { AlarmKeeper } from "./alarm-keeper.ts";
@@ -16,23 +16,23 @@ import { BlockedPoll } from "./blocked-poll.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
 import { Ledger } from "./ledger.ts";
+import { LongBusy } from "./long-busy.ts";
 import { newRun } from "./new-run.ts";
+import { nextWakeAt } from "./next-wake.ts";
 import { Notices } from "./notices.ts";
 import { refuseUnfit, takerOf, withCheckedInput } from "./payload-check.ts";
-import type { EnginePorts } from "./ports.ts";
+import type { EnginePorts, Journal } from "./ports.ts";
 import { Publication } from "./publication.ts";
 import { StallWatch } from "./stall-watch.ts";
+import { afterWriting, type TurnJournal } from "./turn-journal.ts";
 import { Waiters } from "./waiters.ts";
-
-/** How long a run may be busy before the index shows it, in ms. A run that ends sooner costs one index write. */
-const showBusyAfterMs = 1000;
 
 /**
  * One run: every command to it, everything that time does to it, and the execution of its code. Each method decides and commits within one
  * synchronous turn. All it needs comes through ports, so the same engine runs in a Durable Object, in memory and in a simulation.
  */
 export class RunEngine {
-  readonly #ports: EnginePorts;
+  readonly #ports: EnginePorts & { readonly journal: TurnJournal };
   readonly #ledger: Ledger;
   readonly #dispatch: Dispatch;
   readonly #notices: Notices;
@@ -44,9 +44,10 @@ export class RunEngine {
   #dropped = false;
   readonly #stallWatch = new StallWatch();
   readonly #blockedPoll = new BlockedPoll();
-  #cancelShowBusy: (() => void) | null = null;
+  readonly #longBusy: LongBusy;
 
-  constructor(ports: EnginePorts) {
+  constructor(outside: EnginePorts) {
+    const ports = afterWriting(outside);
     this.#ports = ports;
     this.#ledger = new Ledger(ports);
     this.#dispatch = new Dispatch(this.#ledger, ports, () => this.#becameQuiet());
@@ -55,10 +56,24 @@ export class RunEngine {
     this.#alarm = new AlarmKeeper(ports.alarm);
     this.#quietWaiters = new Waiters(ports.clock);
     this.#endWaiters = new Waiters(ports.clock);
+    this.#longBusy = new LongBusy(ports.clock, () => {
+      this.#publication.request(this.summary.seq, this.#ledger.now());
+      this.#turnDone();
+    });
   }
 
   get state(): RunState {
     return this.#ledger.state;
+  }
+
+  /** For those who read it: with all that was recorded so far. */
+  get journal(): Journal {
+    return this.#ports.journal;
+  }
+
+  /** Writes what this turn has recorded, before anybody is told of it. */
+  write(): void {
+    this.#ledger.write();
   }
 
   get exists(): boolean {
@@ -234,6 +249,7 @@ export class RunEngine {
   /** Lets go of the code without a word to the journal, as the end of the process does. */
   drop(): void {
     this.#dropped = true;
+    this.#ports.journal.drop();
     this.#execution?.close(new Fault("cancelled", "The object is gone."));
   }
 
@@ -271,7 +287,7 @@ export class RunEngine {
       ended: () => this.#wrapUp(),
       blocked: (reason, message) => this.#block(reason, message),
     });
-    this.#showWhenBusyForLong();
+    this.#longBusy.begin(this.#ledger.now());
     this.#execution.run(definition);
   }
 
@@ -331,7 +347,7 @@ export class RunEngine {
 
   #becameQuiet(): void {
     if (this.busy) return;
-    this.#cancelShowBusy?.();
+    this.#longBusy.over();
     this.#publication.request(this.summary.seq, this.#ledger.now());
     this.#turnDone();
     this.#quietWaiters.release();
@@ -346,34 +362,20 @@ export class RunEngine {
     const { dueAt } = this.#publication;
     if (dueAt !== null && dueAt <= now) void this.#publication.send(this.summary, now);
     this.#arm();
-  }
-
-  #showWhenBusyForLong(): void {
-    this.#cancelShowBusy?.();
-    this.#cancelShowBusy = this.#ports.clock.timer(this.#ledger.now() + showBusyAfterMs, () => {
-      this.#publication.request(this.summary.seq, this.#ledger.now());
-      this.#turnDone();
-    });
+    this.write();
   }
 
   /** When something must happen, sending to the index included, epoch ms; null: nothing by time. */
   #wakeAt(now: number): number | null {
-    const { state } = this;
-    const publishAt = this.#publication.dueAt ?? Number.POSITIVE_INFINITY;
-    const at = state.ended ? publishAt : Math.min(publishAt, this.#runWakeAt(now));
-    return Number.isFinite(at) ? at : null;
-  }
-
-  #runWakeAt(now: number): number {
-    const { blocked, paused } = this.state;
-    const leaseAt = now + this.#ports.settings.leaseMs;
-    const due = nextDeadline(this.state) ?? Number.POSITIVE_INFINITY;
-    // While the code replays, a retry that is due has nobody to make it yet; the end of the replay makes it.
-    const dueOrLater = this.#execution?.replaying ? Math.max(due, leaseAt) : due;
-    const standing = Math.min(dueOrLater, this.#dispatch.nextDueAt(), this.busy ? leaseAt : Number.POSITIVE_INFINITY);
-    if (paused) return standing;
-    if (blocked) return this.busy ? standing : Math.min(standing, this.#blockedPoll.at);
-    return Math.min(standing, this.#notices.nextDueAt(now));
+    const { busy } = this;
+    return nextWakeAt(this.state, {
+      publishAt: this.#publication.dueAt,
+      dispatchAt: () => this.#dispatch.nextDueAt(),
+      noticeAt: () => this.#notices.nextDueAt(now),
+      blockedPollAt: this.#blockedPoll.at,
+      leaseAt: busy ? now + this.#ports.settings.leaseMs : null,
+      retriesFrom: this.#execution?.replaying ? now + this.#ports.settings.leaseMs : 0,
+    });
   }
 
   /** The object was loaded, and its code has not run since: what it has still to do, only the alarm that was set before knows. */

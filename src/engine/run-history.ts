@@ -1,6 +1,6 @@
 import { askedPeople } from "#core/asked.ts";
 import type { ApprovalRecord, AttemptRecord, Page, RunDetail, StepRecord } from "#core/command.ts";
-import type { Recorded, RunOrigin, StepEnded, StepEntry } from "#core/entry.ts";
+import type { Recorded, RunCreated, RunEnded, RunOrigin, StepEnded, StepEntry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { entriesForFork, entriesForRollback, type ForkPlan, forkPlan, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
@@ -26,13 +26,18 @@ export interface HistorySource {
 export function runDetail(source: HistorySource, summary: () => RunSummary): RunDetail {
   const { created, ended } = source.state;
   if (!created) throw new Fault("run_not_found");
-  const end = ended && ended.value !== null ? redact(source.journal.value(ended.seq), source.state.redact) : null;
+  const end = ended && (ended.value !== null || ended.valueOmitted) ? redact(valueOfEntry(source, ended), source.state.redact) : null;
   return {
     run: summary(),
-    input: redact(source.journal.value(created.seq), source.state.redact),
+    input: redact(valueOfEntry(source, created), source.state.redact),
     output: ended?.status === "completed" ? end : null,
     error: ended?.status === "failed" ? end : null,
   };
+}
+
+/** The value of an entry that has one, from memory where it is there. */
+function valueOfEntry({ journal }: HistorySource, entry: Recorded<RunCreated | RunEnded>): Encoded {
+  return entry.valueOmitted || entry.value === null ? journal.value(entry.seq) : entry.value;
 }
 
 /** Steps in order of start, those that began after entry `after`, at most `limit`. @throws Fault `run_not_found`. */

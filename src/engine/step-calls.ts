@@ -144,13 +144,15 @@ function plainCall(name: string): Pick<CallRequest, "name" | "automation" | "att
 }
 
 function attemptContext(host: StepHost, args: AttemptArguments): AttemptContext & { readonly input: unknown } {
-  const { attempt, signal, input } = args;
+  const { attempt, input } = args;
   return {
     attempt,
-    signal,
     input,
     log: host.log,
-    // Most actions of a tight loop never look at it, so it is made when somebody does.
+    // Most actions of a tight loop never look at these two, so they are made when somebody does.
+    get signal() {
+      return args.signal;
+    },
     get idempotencyKey() {
       return host.idempotencyKey(args.key);
     },

@@ -55,7 +55,6 @@ const hostMs = 10 * 60_000;
 export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
   protected abstract readonly options: RunObjectOptions;
   #engine: RunEngine | null = null;
-  #journal: SqliteJournal | null = null;
 
   /** Starts the run; with `waitMs`, answers when it has ended or the time is over, whichever is first. */
   start(command: StartCommand, waitMs: number): Promise<Answer<Started>> {
@@ -198,8 +197,7 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
   }
 
   #load(): RunEngine {
-    this.#journal ??= new SqliteJournal(this.ctx.storage);
-    this.#engine ??= new RunEngine(this.#ports(this.#journal));
+    this.#engine ??= new RunEngine(this.#ports(new SqliteJournal(this.ctx.storage)));
     return this.#engine;
   }
 
@@ -221,14 +219,13 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
   }
 
   #source(engine: RunEngine) {
-    this.#journal ??= new SqliteJournal(this.ctx.storage);
-    return { state: engine.state, journal: this.#journal, callbacks: callbackMint(this.env.SEGNO_SECRET) };
+    return { state: engine.state, journal: engine.journal, callbacks: callbackMint(this.env.SEGNO_SECRET) };
   }
 
   /** Keeps the run alive: as long as the caller waits by the call itself, afterwards by the alarm. */
   async #host(engine: RunEngine, waitMs: number): Promise<void> {
     if (waitMs > 0) await engine.end(waitMs);
-    else await this.#clock.idle();
+    else await engine.quiet(0);
     engine.hostByAlarm();
   }
 
@@ -237,7 +234,9 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
       const isFirstTouch = this.#engine === null;
       const engine = this.#load();
       if (isFirstTouch && engine.exists) engine.repair(await this.ctx.storage.getAlarm());
-      return { ok: true, value: await command(engine) };
+      const value = await command(engine);
+      engine.write();
+      return { ok: true, value };
     } catch (error) {
       return { ok: false, fault: faultRecord(error) };
     }

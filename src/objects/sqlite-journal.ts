@@ -5,33 +5,43 @@ import { type Encoded, utf8Bytes } from "#core/value.ts";
 import type { Journal } from "#engine/ports.ts";
 
 /**
- * The journal in a Durable Object's SQLite. One row per entry; a value of over 1 MiB lies in chunk rows beside it. The schema is made with the
- * first entry, in its commit: a run that is only asked for writes nothing, and a new one pays for one commit, not two.
+ * The journal in a Durable Object's SQLite. Entries that were appended together share a row, for a row is what the platform bills and what takes time; only
+ * an entry with a large value has a row of its own. A value of over 1 MiB lies in chunk rows beside it. The table is made with the first entry, in its
+ * commit: a run that is only asked for writes nothing, and a new one pays for one commit, not two.
  */
 const schema = `
 CREATE TABLE journal (
-  seq INTEGER PRIMARY KEY,
-  at INTEGER NOT NULL,
-  kind TEXT NOT NULL,
-  body TEXT NOT NULL,   -- the entry's other fields, JSON
-  chunks INTEGER,       -- how many chunk rows hold the value; null: the value is in this row, or there is none
-  value TEXT            -- last, so that reading the other columns does not touch a large value's pages
-);
-CREATE TABLE chunk (
+  seq INTEGER PRIMARY KEY,  -- of the row's first entry; row 0 holds the index cursor
+  entries TEXT NOT NULL,    -- JSON: the entries, in order
+  chunks INTEGER,           -- how many chunk rows hold the large value of the row's one entry; null: none do
+  value TEXT                -- that value where it needs no chunks; last, so that reading the other columns does not touch its pages
+)`;
+
+const chunkSchema = `
+CREATE TABLE IF NOT EXISTS chunk (
   seq INTEGER NOT NULL,
   part INTEGER NOT NULL,
   value TEXT NOT NULL,
   PRIMARY KEY (seq, part)
-) WITHOUT ROWID;
-CREATE TABLE head (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  schema_version INTEGER NOT NULL,
-  indexed_seq INTEGER NOT NULL
-);
-INSERT INTO head VALUES (1, 1, 0);
-`;
+) WITHOUT ROWID`;
 
-type Row = { seq: number; at: number; kind: string; body: string; value: string | null; has_value: number };
+/** Of a journal as 0.1.0 laid it out: a row for each entry, its value beside it whatever its size, and the index cursor in a table of its own. */
+const conversion = `
+ALTER TABLE journal RENAME TO journal_of_1;
+${schema};
+INSERT INTO journal
+  SELECT seq, '[' || json_set(body, '$.at', at, '$.kind', kind, '$.value', CASE WHEN octet_length(value) <= ${limits.eagerValueBytes} THEN value END) || ']',
+    chunks, CASE WHEN octet_length(value) > ${limits.eagerValueBytes} THEN value END
+  FROM journal_of_1;
+INSERT INTO journal (seq, entries) SELECT 0, json_object('indexedSeq', indexed_seq) FROM head;
+DROP TABLE journal_of_1;
+DROP TABLE head`;
+
+/** Characters of entries after which a row is full: at three bytes each it stays below the row limit. */
+const rowLength = limits.rowValueBytes / 4;
+
+type Row = { seq: number; entries: string; is_large: number };
+const rowColumns = "seq, entries, (value IS NOT NULL OR chunks IS NOT NULL) AS is_large";
 
 export class SqliteJournal implements Journal {
   readonly #storage: DurableObjectStorage;
@@ -39,103 +49,143 @@ export class SqliteJournal implements Journal {
   #hasSchema: boolean;
   #lastSeq = 0;
   #closed = false;
+  /** The row read last: values are asked for one by one, and mostly in order. */
+  #read: { readonly seq: number; readonly entries: readonly Recorded[] } | null = null;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    this.#hasSchema = this.#sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'head'").toArray().length > 0;
-    if (!this.#hasSchema) return;
-    const last = this.#sql.exec<{ seq: number; kind: string }>("SELECT seq, kind FROM journal ORDER BY seq DESC LIMIT 1").toArray()[0];
+    const tables = this.#sql.exec("SELECT name FROM sqlite_master WHERE name IN ('journal', 'head')").toArray();
+    this.#hasSchema = tables.length > 0;
+    if (tables.length > 1) storage.transactionSync(() => this.#sql.exec(conversion));
+    const last = this.#hasSchema ? this.#rows("ORDER BY seq DESC LIMIT 1").at(-1) : undefined;
     this.#lastSeq = last?.seq ?? 0;
     this.#closed = last?.kind === "run.ended";
   }
 
   load(): Recorded[] {
-    if (!this.#hasSchema) return [];
-    return this.#sql
-      .exec<Row>(
-        `SELECT seq, at, kind, body, (value IS NOT NULL OR chunks IS NOT NULL) AS has_value,
-          CASE WHEN octet_length(value) <= ? THEN value END AS value FROM journal ORDER BY seq`,
-        limits.eagerValueBytes,
-      )
-      .toArray()
-      .map(entryOf);
+    return this.#hasSchema ? this.#rows("ORDER BY seq") : [];
   }
 
   page(after: number, limit: number): Recorded[] {
     if (!this.#hasSchema) return [];
-    return this.#sql
-      .exec<Row>(
-        "SELECT seq, at, kind, body, (value IS NOT NULL OR chunks IS NOT NULL) AS has_value, value FROM journal WHERE seq > ? ORDER BY seq LIMIT ?",
-        after,
-        limit,
-      )
-      .toArray()
-      .map((row) => entryOf({ ...row, value: row.has_value && row.value === null ? this.value(row.seq) : row.value }));
+    // A row holds at least one entry, so `limit` rows from that of the first entry on are enough.
+    return this.#rows("AND seq >= (SELECT max(seq) FROM journal WHERE seq <= ?) ORDER BY seq LIMIT ?", after + 1, limit)
+      .filter((entry) => entry.seq > after)
+      .slice(0, limit)
+      .map((entry) => (entry.valueOmitted ? withValue(entry, this.value(entry.seq)) : entry));
   }
 
   value(seq: number): Encoded {
+    const entry = this.#entry(seq);
+    if (entry?.valueOmitted) return this.#largeValue(seq);
+    invariant(entry && "value" in entry && entry.value !== null, `Entry ${seq} has no value.`);
+    return entry.value;
+  }
+
+  append(entries: readonly Entry[]): number {
+    invariant(!this.#closed, "The journal is closed; the run has ended.");
+    const early = entries.slice(0, -1).some((entry) => entry.kind === "run.ended");
+    invariant(!early, "Nothing comes after the end of a run.");
+    const rows = rowsOf(entries, this.#lastSeq + 1);
+    const [first] = rows;
+    if (rows.length === 1 && first && this.#hasSchema && !needsChunks(first)) this.#insert(first);
+    else this.#storage.transactionSync(() => this.#insertAll(rows));
+    this.#hasSchema = true;
+    this.#lastSeq += entries.length;
+    this.#closed = entries.at(-1)?.kind === "run.ended";
+    return this.#lastSeq;
+  }
+
+  indexedSeq(): number {
+    if (!this.#hasSchema) return 0;
+    const head = this.#sql.exec<{ entries: string }>("SELECT entries FROM journal WHERE seq = 0").toArray()[0];
+    return head ? JSON.parse(head.entries).indexedSeq : 0;
+  }
+
+  setIndexedSeq(seq: number): void {
+    this.#sql.exec(
+      "INSERT INTO journal (seq, entries) VALUES (0, ?) ON CONFLICT DO UPDATE SET entries = excluded.entries",
+      JSON.stringify({ indexedSeq: seq }),
+    );
+  }
+
+  #rows(where: string, ...bindings: number[]): Recorded[] {
+    return this.#sql
+      .exec<Row>(`SELECT ${rowColumns} FROM journal WHERE seq > 0 ${where}`, ...bindings)
+      .toArray()
+      .flatMap(entriesOf);
+  }
+
+  #entry(seq: number): Recorded | undefined {
     invariant(this.#hasSchema, `Entry ${seq} has no value: there is no journal.`);
-    const row = this.#sql.exec<{ value: string | null; chunks: number | null }>("SELECT value, chunks FROM journal WHERE seq = ?", seq).toArray()[0];
-    invariant(row && (row.value !== null || row.chunks !== null), `Entry ${seq} has no value.`);
+    const known = this.#read;
+    if (known && seq >= known.seq && seq < known.seq + known.entries.length) return known.entries[seq - known.seq];
+    const row = this.#sql.exec<Row>(`SELECT ${rowColumns} FROM journal WHERE seq > 0 AND seq <= ? ORDER BY seq DESC LIMIT 1`, seq).toArray()[0];
+    this.#read = row ? { seq: row.seq, entries: entriesOf(row) } : null;
+    return this.#read?.entries[seq - this.#read.seq];
+  }
+
+  #largeValue(seq: number): Encoded {
+    const row = this.#sql.exec<{ value: string | null; chunks: number | null }>("SELECT value, chunks FROM journal WHERE seq = ?", seq).one();
     if (row.value !== null) return row.value;
     const parts = this.#sql.exec<{ value: string }>("SELECT value FROM chunk WHERE seq = ? ORDER BY part", seq).toArray();
     invariant(parts.length === row.chunks, `Entry ${seq} has ${parts.length} of ${row.chunks} chunks.`);
     return parts.map((part) => part.value).join("");
   }
 
-  append(entries: readonly Entry[]): number {
-    invariant(!this.#closed, "The journal is closed; the run has ended.");
-    const first = entries[0];
-    if (entries.length === 1 && this.#hasSchema && first && !isLarge(first)) this.#insert(first, this.#lastSeq + 1);
-    else this.#storage.transactionSync(() => this.#appendAll(entries));
-    this.#hasSchema = true;
-    this.#lastSeq += entries.length;
-    this.#closed = entries.some((entry) => entry.kind === "run.ended");
-    return this.#lastSeq;
-  }
-
-  indexedSeq(): number {
-    if (!this.#hasSchema) return 0;
-    return this.#sql.exec<{ indexed_seq: number }>("SELECT indexed_seq FROM head").one().indexed_seq;
-  }
-
-  setIndexedSeq(seq: number): void {
-    this.#sql.exec("UPDATE head SET indexed_seq = ? WHERE id = 1", seq);
-  }
-
-  #appendAll(entries: readonly Entry[]): void {
+  #insertAll(rows: readonly NewRow[]): void {
     if (!this.#hasSchema) this.#sql.exec(schema);
-    let seq = this.#lastSeq;
-    entries.forEach((entry, index) => {
-      invariant(entry.kind !== "run.ended" || index === entries.length - 1, "Nothing comes after the end of a run.");
-      this.#insert(entry, ++seq);
-    });
+    if (rows.some(needsChunks)) this.#sql.exec(chunkSchema);
+    for (const row of rows) this.#insert(row);
   }
 
-  #insert(entry: Entry, seq: number): void {
-    const { kind, at, value, seq: _seq, ...body } = entry as Entry & { value?: Encoded | null; seq?: number };
-    const text = value ?? null;
-    const chunks = text !== null && isLarge(entry) ? chunksOf(text) : null;
-    this.#sql.exec(
-      "INSERT INTO journal (seq, at, kind, body, chunks, value) VALUES (?, ?, ?, ?, ?, ?)",
-      seq,
-      at,
-      kind,
-      JSON.stringify(body),
-      chunks?.length ?? null,
-      chunks ? null : text,
-    );
+  #insert(row: NewRow): void {
+    const { seq, value } = row;
+    const entries = `[${row.entries.join(",")}]`;
+    const chunks = value !== null && needsChunks(row) ? chunksOf(value) : null;
+    this.#sql.exec("INSERT INTO journal (seq, entries, chunks, value) VALUES (?, ?, ?, ?)", seq, entries, chunks?.length ?? null, chunks ? null : value);
     chunks?.forEach((chunk, part) => {
       this.#sql.exec("INSERT INTO chunk (seq, part, value) VALUES (?, ?, ?)", seq, part, chunk);
     });
   }
 }
 
-function isLarge(entry: Entry): boolean {
-  const value = "value" in entry ? entry.value : null;
-  if (value === null || value.length * 3 <= limits.rowValueBytes) return false;
-  return value.length > limits.rowValueBytes || utf8Bytes(value) > limits.rowValueBytes;
+interface NewRow {
+  readonly seq: number;
+  /** As JSON. */
+  readonly entries: string[];
+  /** The large value of the row's one entry; null: there is none. */
+  readonly value: Encoded | null;
+}
+
+/** Lays entries out in rows, the first of them numbered `seq`. */
+function rowsOf(entries: readonly Entry[], seq: number): NewRow[] {
+  const rows: NewRow[] = [];
+  let length = 0;
+  entries.forEach((entry, index) => {
+    const value = "value" in entry ? entry.value : null;
+    const large = isLargerThan(limits.eagerValueBytes, value) ? value : null;
+    const text = JSON.stringify(large === null ? entry : { ...entry, value: null });
+    const last = rows.at(-1);
+    if (last && last.value === null && large === null && length + text.length <= rowLength) last.entries.push(text);
+    else {
+      rows.push({ seq: seq + index, entries: [text], value: large });
+      length = 0;
+    }
+    length += text.length;
+  });
+  return rows;
+}
+
+function needsChunks(row: NewRow): boolean {
+  return isLargerThan(limits.rowValueBytes, row.value);
+}
+
+function isLargerThan(limitBytes: number, value: Encoded | null): boolean {
+  // A UTF-16 unit takes one to three bytes, so most values need not be measured.
+  if (value === null || value.length * 3 <= limitBytes) return false;
+  return value.length > limitBytes || utf8Bytes(value) > limitBytes;
 }
 
 /** Cuts a text into parts that each stay below the row limit in UTF-8, never through a surrogate pair. */
@@ -153,7 +203,12 @@ function chunksOf(text: string): string[] {
 }
 
 /** Rows were written by `append` from typed entries, so their shape is trusted. */
-function entryOf(row: Row): Recorded {
-  const entry = { ...JSON.parse(row.body), kind: row.kind, at: row.at, seq: row.seq, value: row.value };
-  return row.has_value && row.value === null ? { ...entry, valueOmitted: true } : entry;
+function entriesOf(row: Row): Recorded[] {
+  const entries: Recorded[] = JSON.parse(row.entries);
+  return entries.map((entry, index) => Object.assign(entry, { seq: row.seq + index }, row.is_large ? { valueOmitted: true } : null));
+}
+
+function withValue(entry: Recorded, value: Encoded): Recorded {
+  const { valueOmitted: _omitted, ...fields } = entry;
+  return { ...fields, value } as Recorded;
 }

@@ -65,7 +65,7 @@ async function everything(): Promise<unknown> {
   for (const id of await listDurableObjectIds(env.RUNS)) {
     const journal = await runInDurableObject(env.RUNS.get(id), (_instance, { storage }) => {
       const tables = storage.sql.exec("SELECT name FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").toArray();
-      return tables.length === 0 ? null : storage.sql.exec("SELECT seq, at, kind, body, value FROM journal ORDER BY seq").toArray();
+      return tables.length === 0 ? null : storage.sql.exec("SELECT seq, entries, value FROM journal ORDER BY seq").toArray();
     });
     if (journal !== null) objects[String(id)] = journal;
   }
