@@ -43,6 +43,8 @@ export class Execution implements PassHost {
   readonly #pass: Pass;
   /** The errors that steps threw into the code, with the key of the step. */
   readonly #stepErrors = new WeakMap<Error, string>();
+  /** Results have arrived that the function is shown when this turn is over. */
+  #isGathering = false;
   /** The function has had its say, and what its steps did is being undone. */
   #undoing = false;
 
@@ -186,6 +188,10 @@ export class Execution implements PassHost {
     this.#events.progressed();
   }
 
+  shown(): void {
+    this.#ledger.write();
+  }
+
   attemptsUnderWay(): number {
     return this.#attempts.size;
   }
@@ -281,8 +287,18 @@ export class Execution implements PassHost {
     const entries = attemptEnded(this.state, step, { outcome: outcomeOf(result, call, { attempt, now: at }), at, random: this.#ports.random.number() });
     this.#ledger.commit(entries);
     // An attempt ends its own step and no other, unless it has the run rolled back, which abandons them all.
-    this.#goOn();
+    if (this.#attempts.size === 0) this.#goOn();
+    else void this.#goOnTogether();
     if (entries[0]?.kind === "attempt.failed") this.#events.progressed();
+  }
+
+  /** While other attempts are under way, a result waits a turn for theirs: what arrives together is written together. */
+  async #goOnTogether(): Promise<void> {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    await this.#ports.clock.idle();
+    this.#isGathering = false;
+    if (!this.#pass.closed) this.#goOn();
   }
 
   #callFor(step: StepState): Call | null {

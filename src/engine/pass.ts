@@ -243,6 +243,7 @@ export class Pass {
     for (const call of this.#isHeld ? [] : this.#held.splice(0)) {
       if (!this.#closed) this.#begin(call);
     }
+    this.#host.shown();
     // An attempt under way will make itself heard when it ends.
     if (!this.#closed && this.#host.attemptsUnderWay() === 0) this.#watch();
   }
@@ -332,6 +333,8 @@ export interface PassHost {
   /** The result of the step that ended at `seq`, for the author. @throws the step's error. */
   resultOf(call: Call, seq: number): unknown;
   caughtUp(): void;
+  /** The function has been shown all there is, and has reacted to it. */
+  shown(): void;
   attemptsUnderWay(): number;
   parked(): void;
   ended(outcome: PassOutcome): void;

@@ -58,8 +58,6 @@ export class Publication {
     this.#dueAt = now + (summary.seq < this.#requestedSeq ? publishEveryMs : resendMs);
     this.#requestedSeq = Math.max(this.#requestedSeq, summary.seq);
     this.#failures++;
-    // Whoever waits for the run is told first.
-    await this.#ports.clock.idle();
     try {
       await this.#ports.publisher.publish(summary);
     } catch (error) {

@@ -1,4 +1,4 @@
-import type { Dispatcher, Publisher } from "#engine/ports.ts";
+import type { Clock, Dispatcher, Publisher } from "#engine/ports.ts";
 
 /** What one `sendBatch` takes. */
 const messagesPerBatch = 100;
@@ -13,9 +13,11 @@ export function queueDispatcher(queue: Queue): Dispatcher {
   };
 }
 
-export function queuePublisher(queue: Queue): Publisher {
+/** Sends a turn later: whoever waits for the run is told before the index. */
+export function queuePublisher(queue: Queue, clock: Clock): Publisher {
   return {
     publish: async (summary) => {
+      await clock.idle();
       await queue.send(summary, { contentType: "json" });
     },
   };
