@@ -61,13 +61,18 @@ export const jsonBody: MiddlewareHandler<ApiContext> = async (context, next) => 
   const bytes = await readBody(context.req.raw);
   if (bytes.length > 0 && !isJsonType(mediaTypeOf(context.req.raw))) throw new Fault("unsupported_media_type");
   const body: unknown = bytes.length === 0 ? {} : parseJson(bytes);
-  const headers = new Headers(context.req.raw.headers);
-  headers.set("content-type", "application/json");
+  if (context.req.raw.headers.get("content-type") !== "application/json") context.req.raw = namedJson(context.req.raw);
   // The body is read already; the validators that follow find its value here.
-  context.req.raw = new Request(context.req.url, { method: context.req.method, headers });
   context.req.json = <T>() => Promise.resolve(body as T);
   await next();
 };
+
+/** The request without its body, of the one type that the validators know. */
+function namedJson({ url, method, headers }: Request): Request {
+  const named = new Headers(headers);
+  named.set("content-type", "application/json");
+  return new Request(url, { method, headers: named });
+}
 
 function joined(chunks: readonly Uint8Array[], sizeBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(sizeBytes);

@@ -101,13 +101,20 @@ export function emptyRunState(): RunState {
 
 /** Folds one more entry in. @throws Fault `invariant` for an entry that can't follow what the journal holds. */
 export function applyEntry(state: RunState, entry: Recorded): void {
-  invariant(entry.seq === state.lastSeq + 1, `Entry ${entry.seq} can't follow entry ${state.lastSeq}.`);
-  invariant(state.ended === null, `Entry ${entry.seq} (${entry.kind}) comes after the run ended.`);
-  invariant((entry.kind === "run.created") === (state.created === null), `Entry ${entry.seq} (${entry.kind}) is out of place.`);
+  const misplaced = misplacementOf(state, entry);
+  invariant(misplaced === null, misplaced ?? "");
   state.lastSeq = entry.seq;
   state.lastAt = Math.max(state.lastAt, entry.at);
   if (isRunEntry(entry)) applyRunEntry(state, entry);
   else applyStepEntry(state, entry);
+}
+
+/** Why an entry can't come next; null: it can. */
+function misplacementOf(state: RunState, entry: Recorded): string | null {
+  if (entry.seq !== state.lastSeq + 1) return `Entry ${entry.seq} can't follow entry ${state.lastSeq}.`;
+  if (state.ended !== null) return `Entry ${entry.seq} (${entry.kind}) comes after the run ended.`;
+  if ((entry.kind === "run.created") !== (state.created === null)) return `Entry ${entry.seq} (${entry.kind}) is out of place.`;
+  return null;
 }
 
 function isRunEntry(entry: Recorded): entry is Recorded<RunEntry> {

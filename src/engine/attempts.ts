@@ -1,32 +1,48 @@
 import { Fault } from "#core/fault.ts";
+import type { AttemptArguments } from "./call.ts";
 import type { Clock } from "./ports.ts";
 
 export type AttemptResult = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
-interface UnderWay {
-  readonly key: string;
-  readonly signal: AttemptSignal;
-  readonly action: (signal: AttemptSignal) => unknown;
+export interface AttemptOptions {
+  /** When the step's wait ends, for a callback, epoch ms; null: never. */
+  readonly wakeAt: number | null;
+  readonly input: unknown;
+  readonly attempt: number;
   /** Epoch ms; null: no limit. */
   readonly deadlineAt: number | null;
+  readonly action: (attempt: AttemptArguments) => unknown;
   readonly settle: (result: AttemptResult) => void;
 }
 
-/** The signal of one attempt, made when somebody looks at it: most actions never do. */
-export class AttemptSignal {
+/** One attempt, as its action gets it. The signal is made when somebody looks at it: most actions never do. */
+class UnderWay implements AttemptArguments {
+  readonly key: string;
+  readonly wakeAt: number | null;
+  readonly input: unknown;
+  readonly attempt: number;
+  readonly options: AttemptOptions;
   #controller: AbortController | null = null;
-  #abortedFor: { readonly reason: Fault } | null = null;
+  #abortedFor: Fault | null = null;
+
+  constructor(key: string, options: AttemptOptions) {
+    this.key = key;
+    this.wakeAt = options.wakeAt;
+    this.input = options.input;
+    this.attempt = options.attempt;
+    this.options = options;
+  }
 
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
-      if (this.#abortedFor) this.#controller.abort(this.#abortedFor.reason);
+      if (this.#abortedFor) this.#controller.abort(this.#abortedFor);
     }
     return this.#controller.signal;
   }
 
   abort(reason: Fault): void {
-    this.#abortedFor = { reason };
+    this.#abortedFor = reason;
     this.#controller?.abort(reason);
   }
 }
@@ -65,13 +81,10 @@ export class Attempts {
    * Runs `action` and reports to `settle`. The action is called a microtask later, together with all that begin meanwhile, so that their starts are written
    * at once. One that ignores its signal is left behind at the deadline; what it returns later is dropped.
    */
-  run(
-    key: string,
-    options: { readonly deadlineAt: number | null; readonly action: (signal: AttemptSignal) => unknown; readonly settle: (result: AttemptResult) => void },
-  ): void {
-    const attempt: UnderWay = { key, signal: new AttemptSignal(), ...options };
+  run(key: string, options: AttemptOptions): void {
+    const attempt = new UnderWay(key, options);
     this.#underWay.set(key, attempt);
-    this.#watch(attempt.deadlineAt);
+    this.#watch(options.deadlineAt);
     this.#starting.push(attempt);
     if (this.#starting.length === 1) queueMicrotask(() => this.#startAll());
   }
@@ -90,7 +103,7 @@ export class Attempts {
   #act(attempt: UnderWay): void {
     let result: unknown;
     try {
-      result = attempt.action(attempt.signal);
+      result = attempt.options.action(attempt);
     } catch (error) {
       // Reported in a microtask as a rejection would be, so that a throwing action behaves the same whether it is async or not.
       result = Promise.reject(error);
@@ -106,7 +119,7 @@ export class Attempts {
     for (const key of keys) {
       const attempt = this.#underWay.get(key);
       this.#underWay.delete(key);
-      attempt?.signal.abort(reason);
+      attempt?.abort(reason);
     }
     this.rest();
   }
@@ -114,7 +127,7 @@ export class Attempts {
   #settle(attempt: UnderWay, result: AttemptResult): void {
     if (this.#underWay.get(attempt.key) !== attempt) return;
     this.#underWay.delete(attempt.key);
-    attempt.settle(result);
+    attempt.options.settle(result);
   }
 
   /** One timer serves all: it is moved only for an earlier deadline, so a run of many quick steps sets it once, and rests when the run does. */
@@ -128,12 +141,13 @@ export class Attempts {
     this.#timer = null;
     const now = this.#clock.now();
     for (const attempt of [...this.#underWay.values()]) {
-      if (attempt.deadlineAt === null || attempt.deadlineAt > now) continue;
+      const { deadlineAt } = attempt.options;
+      if (deadlineAt === null || deadlineAt > now) continue;
       const error = new Fault("timeout", `The attempt of ${attempt.key} took longer than its time-out.`);
       this.#settle(attempt, { ok: false, error });
-      attempt.signal.abort(error);
+      attempt.abort(error);
     }
-    for (const attempt of this.#underWay.values()) this.#watch(attempt.deadlineAt);
+    for (const attempt of this.#underWay.values()) this.#watch(attempt.options.deadlineAt);
   }
 
   /** Nothing is to come soon: lets go of the timer, which would keep the object in memory long after its last attempt. */

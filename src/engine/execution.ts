@@ -261,17 +261,11 @@ export class Execution implements PassHost {
     invariant(action && step.policy, `Step ${key} has no action to run here.`);
     const input = this.#inputOf(step);
     this.#attempts.run(key, {
+      wakeAt,
+      input,
+      attempt,
+      action,
       deadlineAt: attemptDeadline(step.policy, step.budgetStartedAt, this.#ledger.now()),
-      action: (its) =>
-        action({
-          key,
-          attempt,
-          wakeAt,
-          input,
-          get signal() {
-            return its.signal;
-          },
-        }),
       settle: (result) => this.#settle(call, attempt, result),
     });
   }
@@ -363,7 +357,7 @@ export class Execution implements PassHost {
       attempt: (args) => {
         const inDoubt = isInDoubt(step);
         const output = inDoubt || step.resultSeq === null ? undefined : decode(this.#ports.journal.value(step.resultSeq));
-        return run({ ...args, input: this.#inputOf(step), output, inDoubt, undoneKey: key });
+        return run({ ...args, signal: args.signal, input: this.#inputOf(step), output, inDoubt, undoneKey: key });
       },
       retryIf: undefined,
     };
