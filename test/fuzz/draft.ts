@@ -246,8 +246,8 @@ function addParameters(draft: Draft): void {
   const { random, operation } = draft;
   const inputs = operation.parameters.filter((parameter) => parameter.in !== "path");
   for (const { name, in: where, schema } of inputs) {
-    if (!random.chance(0.25)) continue;
-    const value = random.chance(0.75) ? fitParameter(draft, name, schema) : nastyText(random);
+    if (!random.chance(where === "header" ? 0.4 : 0.25)) continue;
+    const value = random.chance(where === "header" ? 0.92 : 0.75) ? fitParameter(draft, name, schema) : nastyText(random);
     if (where === "header") draft.headers.push([name, headerText(value)]);
     else draft.query.push([name, value]);
   }

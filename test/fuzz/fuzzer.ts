@@ -29,8 +29,8 @@ export interface FuzzOptions {
 }
 
 const lanesAtOnce = 8;
-/** A run that took this many commands makes room for a fresh one. */
-const successesPerTarget = 8;
+/** A run that took so many commands makes room for a fresh one. Those whose steps are soon over take fewer. */
+const successesOf: Readonly<Record<Kind, number>> = { waits: 8, "called-back": 3, approved: 3, parks: 8, sleeps: 8, many: 1000 };
 const findingsAtMost = 40;
 /** What acts on many runs at once, and so alone and first, while there are few. */
 const bulk = "POST /v1/dead-letters/bulk";
@@ -44,7 +44,7 @@ interface Lane {
 
 /** Sends inputs and judges answers. */
 export class Fuzzer {
-  readonly counts = { inputs: 0, operations: 0, statuses: {} as Record<string, number> };
+  readonly counts = { inputs: 0, operations: 0, statuses: {} as Record<string, number>, codes: {} as Record<string, Record<string, number>> };
   readonly #options: FuzzOptions;
   readonly #lanes: Lane[];
   readonly #callerB: Caller;
@@ -128,11 +128,10 @@ export class Fuzzer {
   async #examine(callerA: Caller, victims: readonly Victim[]): Promise<void> {
     const { secrets } = this.#options;
     const signed = (key: string) => {
-      const body = JSON.stringify(key === "checked" ? { n: 1 } : { key });
-      return { body, ...signedCallback(secrets, Buffer.from(body)) };
+      const body = key === "checked" ? { n: 1 } : { key };
+      return { body, ...signedCallback(secrets, Buffer.from(JSON.stringify(body))) };
     };
     for (const victim of victims) {
-      if (victim.kind === "many") continue;
       const wrong = await complete(victim.namespace === "a" ? callerA : this.#callerB, victim, signed);
       if (wrong) this.#find({ operation: "(end)", input: null, what: wrong, request: null, answer: null });
     }
@@ -198,7 +197,7 @@ export class Fuzzer {
       if (target) target.isSpent = true;
       return find(error instanceof Error ? error.message : String(error), null);
     }
-    this.#count(answer);
+    this.#count(operation, answer);
     if (!answer) return this.#unanswered(lane, operation, input, find);
     const wrong = violationOf({ document: this.#document, operation, secrets: this.#options.secrets, input, answer });
     if (wrong) find(wrong, answer);
@@ -275,9 +274,15 @@ export class Fuzzer {
     if (id !== undefined) this.#started.add(id);
   }
 
-  #count(answer: Answer | null): void {
-    const name = answer ? String(answer.status) : "unanswered";
-    this.counts.statuses[name] = (this.counts.statuses[name] ?? 0) + 1;
+  #count(operation: Operation, answer: Answer | null): void {
+    // What the server says of broken HTTP has no type, or none of ours.
+    const isOfServer = answer && answer.status >= 400 && !/json|html/.test(answer.headers["content-type"] ?? "");
+    const status = answer ? `${isOfServer ? "of the server " : ""}${answer.status}` : "unanswered";
+    add(this.counts.statuses, status);
+    const code = answer && answer.status >= 400 && /"code":"(\w+)"/.exec(answer.body.toString("utf8"))?.[1];
+    const ofOperation = this.counts.codes[operation.name] ?? {};
+    this.counts.codes[operation.name] = ofOperation;
+    add(ofOperation, code || status);
   }
 
   #find(finding: Finding): void {
@@ -290,7 +295,7 @@ export class Fuzzer {
   /** The lane's run of that kind, standing still, and the length of its journal known. */
   async #target(lane: Lane, kind: Kind): Promise<Target> {
     const known = lane.targets.get(kind);
-    const target = known && !known.isSpent && known.successes < successesPerTarget ? known : await this.#newTarget(lane.caller, kind, `${lane.number}`);
+    const target = known && !known.isSpent && known.successes < successesOf[kind] ? known : await this.#newTarget(lane.caller, kind, `${lane.number}`);
     lane.targets.set(kind, target);
     if (target.seq !== null) return target;
     const run = await settled(lane.caller, target.id);
@@ -306,6 +311,10 @@ export class Fuzzer {
     this.#started.add(id);
     return await startTarget(caller, id, kind, { marker: "of-a", redacted: this.#options.secrets.redacted });
   }
+}
+
+function add(counts: Record<string, number>, name: string): void {
+  counts[name] = (counts[name] ?? 0) + 1;
 }
 
 /** The id of the run that a start, a fork or a rollback made. */

@@ -64,9 +64,9 @@ try {
   rmSync(directory, { recursive: true, force: true });
 }
 if (findings.length > 0) for (const line of logged.slice(0, 20)) console.log(`log: ${line.slice(0, 600)}`);
-const { inputs, operations, statuses } = fuzzer.counts;
+const { inputs, operations, statuses, codes } = fuzzer.counts;
 if (options.json !== "")
-  writeFileSync(options.json, JSON.stringify({ seed: options.seed, inputs, operations, statuses, seconds: Number(seconds()), findings }));
+  writeFileSync(options.json, JSON.stringify({ seed: options.seed, inputs, operations, statuses, codes, seconds: Number(seconds()), findings }));
 const classes = Object.entries(statuses)
   .sort()
   .map(([status, count]) => `${status} ${count}`);
