@@ -44,13 +44,42 @@ export function isJsonType(mediaType: string | null): boolean {
   return mediaType !== null && /^application\/([\w.-]+\+)?json$/.test(mediaType);
 }
 
-/** @throws Fault `invalid_json`, also for bytes that are not UTF-8. */
+/**
+ * @throws Fault `invalid_json`, also for bytes that are not UTF-8; `invalid_request` for nesting that would overflow the stack of whoever walks it: a schema
+ * does, even over what it refuses.
+ */
 export function parseJson(bytes: Uint8Array): unknown {
+  if (isNestedDeeper(bytes, limits.jsonDepth)) {
+    throw new Fault("invalid_request", `The body is nested more than ${limits.jsonDepth} levels deep.`, { in: "body", issues: [] });
+  }
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true, ignoreBOM: false }).decode(bytes));
   } catch (error) {
     throw new Fault("invalid_json", `The body is not well-formed JSON in UTF-8: ${error instanceof Error ? error.message : "it can't be read"}`);
   }
+}
+
+const quote = 0x22;
+const backslash = 0x5c;
+/** What a byte does to the depth of nesting, outside of texts. */
+const nesting = Int8Array.from({ length: 256 }, (_, byte) => Number(byte === 0x5b || byte === 0x7b) - Number(byte === 0x5d || byte === 0x7d));
+
+/** Whether brackets outside of texts nest deeper than that. */
+function isNestedDeeper(bytes: Uint8Array, most: number): boolean {
+  let depth = 0;
+  for (let at = 0; at < bytes.length && depth <= most; at++) {
+    const byte = bytes[at] ?? 0;
+    if (byte === quote) at = endOfText(bytes, at + 1);
+    else depth += nesting[byte] ?? 0;
+  }
+  return depth > most;
+}
+
+/** Where the quote stands that ends a text. */
+function endOfText(bytes: Uint8Array, start: number): number {
+  let at = start;
+  while (at < bytes.length && bytes[at] !== quote) at += bytes[at] === backslash ? 2 : 1;
+  return at;
 }
 
 /**

@@ -10,6 +10,8 @@ export const limits = {
   runIdLength: 100,
   /** Bytes of one HTTP request body. The platform refuses RPC messages over 32 MiB; this leaves room for encoding. Beyond: 413 `body_too_large`. */
   bodyBytes: 8 * 1024 * 1024,
+  /** Levels of nesting in a JSON body, a few more than in a value that it holds. Beyond: 400 `invalid_request`. */
+  jsonDepth: 250,
   /** Bytes of one encoded value (input, output, payload). A run's input and output travel in one RPC message of at most 32 MiB, at up to two bytes a character. Beyond: fault `value_too_large`. */
   valueBytes: 7 * 1024 * 1024,
   /** Bytes of one encoded value kept in its journal row. SQLite in a Durable Object refuses rows of 2 MB. Beyond: the value is spilled to chunk rows of this size. */

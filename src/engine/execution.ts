@@ -47,6 +47,8 @@ export class Execution implements PassHost {
   #isGathering = false;
   /** The function has had its say, and what its steps did is being undone. */
   #undoing = false;
+  /** The journal's length when the execution began. */
+  readonly #beganAt: number;
 
   constructor(ledger: Ledger, ports: EnginePorts, events: ExecutionEvents) {
     this.#ledger = ledger;
@@ -54,6 +56,7 @@ export class Execution implements PassHost {
     this.#events = events;
     this.#attempts = new Attempts(ports.clock, () => ledger.write());
     this.#pass = new Pass(this, ledger.loadedMoments);
+    this.#beganAt = ledger.state.lastSeq;
   }
 
   get state(): RunState {
@@ -64,6 +67,11 @@ export class Execution implements PassHost {
   get busy(): boolean {
     if (this.#undoing) return this.#attempts.size > 0;
     return !this.#pass.closed && !this.#pass.parked;
+  }
+
+  /** Busy with more than to repeat what the journal tells: a run that is parked is so, too, while it replays. */
+  get acting(): boolean {
+    return this.busy && this.state.lastSeq > this.#beganAt;
   }
 
   get closed(): boolean {

@@ -1,9 +1,10 @@
 import type { EventCommand, Operation } from "#core/command.ts";
 import { eventArrived } from "#core/decision.ts";
-import { Fault } from "#core/fault.ts";
+import { Fault, faultCodeOf } from "#core/fault.ts";
 import type { RunState } from "#core/run-state.ts";
 import type { StepState } from "#core/step-state.ts";
-import { decode, encode } from "#core/value.ts";
+import { decode, type Encoded, encode } from "#core/value.ts";
+import type { AnyAutomation } from "#sdk/automation.ts";
 import type { Registry } from "#sdk/registry.ts";
 import { parseAutomationInput } from "./step-calls.ts";
 
@@ -25,5 +26,16 @@ export function refuseUnfit(step: StepState, issues: readonly string[]): void {
 export function withCheckedInput(registry: Registry, state: RunState, operation: Operation): Operation {
   if (operation.action !== "retry" || operation.value === null) return operation;
   const automation = registry.automation(state.steps.get(operation.key)?.automation ?? "");
-  return automation ? { ...operation, value: encode(parseAutomationInput(automation, decode(operation.value))) } : operation;
+  return automation ? { ...operation, value: recordable(automation, parseAutomationInput(automation, decode(operation.value))) } : operation;
+}
+
+/** A schema may make of what was sent something that can't be recorded; that is the sender's to hear, not a failure of ours. */
+function recordable(automation: AnyAutomation, input: unknown): Encoded {
+  try {
+    return encode(input);
+  } catch (error) {
+    if (faultCodeOf(error) !== "unrecordable_value") throw error;
+    const issues = [`(root): ${error instanceof Error ? error.message : "It can't be recorded."}`];
+    throw new Fault("invalid_input", `The input of ${automation.name} does not fit: ${issues[0]}`, { automation: automation.name, issues });
+  }
 }

@@ -86,7 +86,7 @@ export class RunEngine {
   }
 
   get summary(): RunSummary {
-    return summarize(this.state, this.busy);
+    return summarize(this.state, (this.#execution?.acting ?? false) || this.#dispatch.sending);
   }
 
   // Commands. A fault is thrown before anything is written.

@@ -88,6 +88,12 @@ const refused: [string, FaultCode, string, Ask?][] = [
   ["a wrong key in X-API-Key", "unauthorized", "/v1/runs", { headers: { authorization: null, "x-api-key": "x" } }],
   ["a start without key", "unauthorized", start, { body: {}, headers: anonymous }],
   // Bodies
+  [
+    "a text that is an object whose length is nested without end",
+    "invalid_request",
+    `${run}/pause`,
+    { body: `{"reason":{"length":${"[".repeat(20_000)}${"]".repeat(20_000)}}}` },
+  ],
   ["an attribute __proto__", "invalid_attributes", start, { body: '{"attributes":{"__proto__":"x"}}' }],
   ["attributes that are a list", "invalid_request", start, { body: { attributes: ["x"] } }],
   ["errors that hang on each other without end", "invalid_request", start, { body: { input: causes(500) }, headers: { "content-values": "devalue" } }],
@@ -345,6 +351,12 @@ test("a refusal stays short, however much was sent", async () => {
     expect(status).toBeGreaterThanOrEqual(400);
     expect(JSON.stringify(body).length).toBeLessThan(64 * 1024);
   }
+});
+
+test("brackets in a text are no nesting", async () => {
+  const { ask } = harness();
+  const input = `${"[".repeat(300)} \\" ${"{".repeat(300)}`;
+  expect((await ask(start, { body: { input } })).status).toBe(201);
 });
 
 test("a header that names no host is the caller's mistake", async () => {

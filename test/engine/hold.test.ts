@@ -43,6 +43,28 @@ describe("while an operator holds a run", () => {
     expect(world.clock.now() - resumedAt).toBeLessThan(1000);
   });
 
+  test.each(["held", "parked", "waiting"])("a run that is %s is so too while it replays after a restart, for whoever asks and in the index", async (what) => {
+    const world = begin(() => async ({ step }) => {
+      await step.do("a", () => 1);
+      if (what === "parked") await step.do("b", { onFailure: "pause", retries: { limit: 0 } }, () => broken());
+      else await step.waitForEvent("go");
+    });
+    await world.rest();
+    if (what === "held") world.operate({ action: "pause" });
+    await world.rest();
+    const before = world.run.engine.summary;
+    expect(before.status).toBe(what === "waiting" ? "waiting" : "paused");
+    const published = world.run.published.length;
+
+    world.evict();
+    world.run.engine.poke();
+
+    expect(world.run.engine.busy).toBe(what !== "held");
+    expect(world.run.engine.summary).toEqual(before);
+    await world.rest();
+    expect(world.run.published.slice(published).map((summary) => summary.status)).toEqual([before.status]);
+  });
+
   const queued = automation({ name: "send", dispatch: "queue", retries: { limit: 1, delay: "1m", jitter: 0 }, run: () => "sent" });
 
   test.each([false, true])("an attempt on the queue that nobody took stays there until the run goes on (evicted meanwhile: %s)", async (evicted) => {

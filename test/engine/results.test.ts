@@ -1,7 +1,9 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { encode } from "#core/value.ts";
 import { automation } from "#sdk/automation.ts";
 import { NonRetryableError } from "#sdk/errors.ts";
+import { broken } from "./steps.ts";
 import { flow, World } from "./world.ts";
 
 const once = { retries: { limit: 0 } };
@@ -222,4 +224,21 @@ test("values of time, chance and identity stay what they were", async () => {
   expect(seen[1]).toEqual(seen[0]);
   expect(seen[0]).toEqual([new Date(began), expect.any(Number), expect.stringMatching(/^[0-9a-f]{8}-/), new Date(began)]);
   expect(world.kinds.slice(1, 5)).toEqual(["step.completed", "step.completed", "step.completed", "step.completed"]);
+});
+
+test("a corrected input of which the schema makes what can't be recorded is refused, and the step stays parked", async () => {
+  const wild = z.unknown().transform((input) => (input === "fit" ? input : () => 1));
+  const picky = automation({ name: "picky", input: wild as never, retries: { limit: 0 }, onFailure: "pause", run: () => broken() });
+  const world = World.begin(
+    flow(({ step }) => step.run(picky, "fit" as never)),
+    { automations: [picky] },
+  );
+  await world.rest();
+  expect(world.status).toBe("paused");
+  const entries = world.entries.length;
+
+  const retry = () => world.operate({ action: "retry", key: "picky", value: encode("wild") });
+
+  expect(retry).toThrow(expect.objectContaining({ code: "invalid_input" }));
+  expect(world.entries.length).toBe(entries);
 });

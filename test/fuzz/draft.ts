@@ -76,7 +76,8 @@ export async function makeInput(random: Random, operation: Operation, around: Su
   limitWait(draft);
   const bytes = rendered(draft);
   const isByToken = operation.path.includes("{token}") || operation.path.startsWith("/slack");
-  return { ...draft, bytes, foreignId: isByToken ? null : (draft.victim?.id ?? null) };
+  const namesVictim = !isByToken && draft.victim !== null && draft.path.includes(draft.victim.id);
+  return { ...draft, bytes, foreignId: namesVictim ? draft.runId : null };
 }
 
 async function newDraft(random: Random, operation: Operation, around: Surroundings): Promise<Draft> {
