@@ -228,9 +228,9 @@ test("values of time, chance and identity stay what they were", async () => {
 
 test("a corrected input of which the schema makes what can't be recorded is refused, and the step stays parked", async () => {
   const wild = z.unknown().transform((input) => (input === "fit" ? input : () => 1));
-  const picky = automation({ name: "picky", input: wild as never, retries: { limit: 0 }, onFailure: "pause", run: () => broken() });
+  const picky = automation<unknown, unknown>({ name: "picky", input: wild, retries: { limit: 0 }, onFailure: "pause", run: () => broken() });
   const world = World.begin(
-    flow(({ step }) => step.run(picky, "fit" as never)),
+    flow(({ step }) => step.run(picky, "fit")),
     { automations: [picky] },
   );
   await world.rest();
