@@ -26,6 +26,7 @@ export default defineConfig({
           name: "workers",
           include: [
             "test/api/**/*.test.ts",
+            "test/faults/**/*.test.ts",
             "test/laws/**/*.test.ts",
             "test/objects/**/*.test.ts",
             "test/stories/**/*.test.ts",

@@ -9,6 +9,9 @@ import { encodeError } from "#core/value.ts";
 import type { Ledger } from "./ledger.ts";
 import type { EnginePorts } from "./ports.ts";
 
+/** Between two sendings of a message, in ms. */
+const longestResendMs = 15 * 60_000;
+
 /**
  * Dispatched attempts: the messages that hint at them, the executors that claim and settle them, and the leases in between. Messages and leases are
  * memory. After a crash they are made anew from the journal: what was sent is sent again in time, and who had claimed gets a fresh lease.
@@ -43,9 +46,15 @@ export class Dispatch {
   send(step: StepState): void {
     const { created } = this.#ledger.state;
     invariant(created, "A run without its first entry sends nothing.");
-    this.#dueAt.set(step.key, this.#ledger.now() + this.#ports.settings.resendMs);
+    this.#dueAt.set(step.key, this.#resendAt(step));
     this.#outgoing.push({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt });
     if (this.#outgoing.length === 1) queueMicrotask(() => void this.#flush());
+  }
+
+  /** The longer nobody has taken an attempt, the longer the pause: repeats at a fixed pace would keep a queue that lags from ever catching up. */
+  #resendAt(step: StepState): number {
+    const now = this.#ledger.now();
+    return now + Math.max(this.#ports.settings.resendMs, Math.min(now - step.attemptStartedAt, longestResendMs));
   }
 
   /** Sends every message that was not taken: those of a run that was held. */

@@ -89,7 +89,7 @@ export interface ApprovalClaims extends CallbackClaims {
 export interface EngineSettings {
   /** How long an attempt, or a pass, may be silent before it counts as lost, in ms. Recovery from a crash takes about this long at most. */
   readonly leaseMs: number;
-  /** How long after sending a message or a summary it is sent again when nothing came back, in ms. */
+  /** How long after sending a message or a summary it is sent again when nothing came back, in ms. The pause doubles each time, up to 15 minutes. */
   readonly resendMs: number;
 }
 

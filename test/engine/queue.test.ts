@@ -47,6 +47,16 @@ test("while it is out, the run counts as running and its object is free", async 
   expect([world.status, world.run.engine.busy]).toEqual(["running", false]);
 });
 
+test("a message that nobody takes is sent again ever more seldom, so that a queue that lags is not buried under repeats", async () => {
+  const { world } = queued();
+  await world.pass(3_600_000);
+  expect(world.queue.length).toBeGreaterThan(5);
+  expect(world.queue.length).toBeLessThan(12);
+  world.consumes = true;
+  await world.finish();
+  expect(world.output).toBe("sent");
+});
+
 test("a message delivered twice, at once or later, runs the automation once", async () => {
   const { world, calls } = queued();
   await world.rest();
