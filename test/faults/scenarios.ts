@@ -193,7 +193,7 @@ export const scenarios: readonly Scenario[] = [
       await ask("POST", `/v1/runs/${id}/pause`, {});
       await untilIndexed(id, (row) => row.status === "paused");
       await ask("POST", `/v1/runs/${id}/events/go`, { id: "go", payload: "gone" });
-      await ask("POST", `/v1/runs/${id}/resume`, {}, { done: ["not_paused"] });
+      await ask("POST", `/v1/runs/${id}/resume`, {}, { done: ["not_paused", "run_ended"] });
     },
   },
   {
