@@ -8,7 +8,13 @@ export default defineConfig({
   test: {
     reporters: ["default", "./.ci/summary-reporter.mjs"],
     projects: [
-      { test: { name: "node", include: ["test/core/**/*.test.ts", "test/engine/**/*.test.ts", "test/golden/**/*.test.ts"], environment: "node" } },
+      {
+        test: {
+          name: "node",
+          include: ["test/core/**/*.test.ts", "test/engine/**/*.test.ts", "test/simulation/**/*.test.ts", "test/golden/**/*.test.ts"],
+          environment: "node",
+        },
+      },
       {
         plugins: [
           cloudflareTest(async () => ({

@@ -101,8 +101,7 @@ export function stepFailedByHand(state: RunState, command: StepCommand, at: numb
  */
 export function cancelRequested(state: RunState, command: OperatorCommand & { readonly compensate: boolean }, at: number): readonly Entry[] {
   if (state.ended?.status === "cancelled") return [];
-  const undoes = command.compensate && stepsToUndo(state, null).length > 0;
-  const endsAtOnce = !state.started || (state.blocked !== null && !undoes);
+  const endsAtOnce = cancelEndsAtOnce(state, command);
   if (state.cancel && !endsAtOnce && !state.ended) return [];
   check(state, command);
   refuseInRollback(state);
@@ -114,6 +113,12 @@ export function cancelRequested(state: RunState, command: OperatorCommand & { re
     entries.push({ kind: "run.ended", at, status: "cancelled", reason: "operator", actor, failedKey: null, error: null, value: null });
   }
   return entries;
+}
+
+/** No code has to clean up, and nothing is to be undone. Whoever cancelled first has decided whether to undo. */
+function cancelEndsAtOnce(state: RunState, command: { readonly compensate: boolean }): boolean {
+  const { compensate } = state.cancel ?? command;
+  return !state.started || (state.blocked !== null && !(compensate && stepsToUndo(state, null).length > 0));
 }
 
 /** Terminate: ends at once, nothing cleans up. Empty when it was terminated already. `action` tells a discarded dead letter. @throws Fault `run_ended`. */

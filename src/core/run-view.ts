@@ -111,12 +111,17 @@ export function dueAt(step: StepState): number | null {
 /** When the earliest deadline that the journal knows of is due, epoch ms; null when there is none. Leases are the engine's to add. */
 export function nextDeadline(state: RunState): number | null {
   if (!state.created || state.ended) return null;
-  if (!state.started && !state.paused) return state.created.startAt;
-  const isTimed = !state.rollback && !state.paused && state.deadlineAt !== null;
   // While a run is held or blocked, nothing is done for it but telling people.
   const isStill = state.paused !== null || state.blocked !== null;
-  const next = Math.min(earliestDue(state, isStill), isTimed ? (state.deadlineAt ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY);
+  const next = Math.min(runDeadline(state), earliestDue(state, isStill));
   return Number.isFinite(next) ? next : null;
+}
+
+/** When the run as a whole begins, or times out. */
+function runDeadline({ created, started, paused, rollback, deadlineAt }: RunState): number {
+  if (paused) return Number.POSITIVE_INFINITY;
+  if (!started) return created?.startAt ?? Number.POSITIVE_INFINITY;
+  return rollback ? Number.POSITIVE_INFINITY : (deadlineAt ?? Number.POSITIVE_INFINITY);
 }
 
 /** Asked after every step of maybe thousands that are open, so it makes no lists. */

@@ -49,6 +49,8 @@ export class Execution implements PassHost {
   #undoing = false;
   /** The journal's length when the execution began. */
   readonly #beganAt: number;
+  /** The function ended while the run was held. */
+  #heldEnd: PassOutcome | null = null;
 
   constructor(ledger: Ledger, ports: EnginePorts, events: ExecutionEvents) {
     this.#ledger = ledger;
@@ -65,7 +67,7 @@ export class Execution implements PassHost {
 
   /** Code is executing or is about to: the object must be kept alive. */
   get busy(): boolean {
-    if (this.#undoing) return this.#attempts.size > 0;
+    if (this.#undoing || this.#heldEnd) return this.#attempts.size > 0;
     return !this.#pass.closed && !this.#pass.parked;
   }
 
@@ -133,7 +135,10 @@ export class Execution implements PassHost {
   #goOn(): void {
     if (this.#undoing) return this.#undoNext();
     if (this.state.rollback && !this.#pass.replaying) return this.#beginUndoing();
-    this.#pass.advance();
+    const end = this.#heldEnd;
+    this.#heldEnd = null;
+    if (end) this.ended(end);
+    else this.#pass.advance();
   }
 
   /** Launches the next attempt of a step that is due, if the code has come to it. */
@@ -213,12 +218,19 @@ export class Execution implements PassHost {
   ended(outcome: PassOutcome): void {
     // A replay on the way to a rollback: how the function ended was settled long ago.
     if (this.state.rollback) return this.#pass.replaying ? undefined : this.#beginUndoing();
+    if (this.state.paused) return this.#holdEnd(outcome);
     this.#unblock();
     const ended = functionEnded(this.state, outcome, { at: this.#ledger.now(), failedKey: outcome.ok ? null : this.#thrownBy(outcome.error) });
     this.#attempts.abandon(new Fault("cancelled", "The run has ended."));
     this.#ledger.commit([ended]);
     if (ended.kind === "run.ended") this.#events.ended();
     else this.#beginUndoing();
+  }
+
+  /** A held run does not end: what its function came to counts when it is let go. */
+  #holdEnd(outcome: PassOutcome): void {
+    this.#heldEnd = outcome;
+    if (this.#attempts.size === 0) this.parked();
   }
 
   nondeterministic(difference: string): void {
@@ -320,7 +332,9 @@ export class Execution implements PassHost {
   /** Undoes one step after the other, and then ends the run. */
   #undoNext(): void {
     const { rollback, paused, ended } = this.state;
-    if (!rollback || paused || ended || this.#pass.closed || this.#attempts.size > 0) return;
+    if (!rollback || ended || this.#pass.closed || this.#attempts.size > 0) return;
+    // Whoever hosts the run is told that it rests, when the last attempt of a held one has ended.
+    if (paused) return this.parked();
     const key = nextToUndo(this.state);
     if (key === null) {
       this.#ledger.commit([

@@ -57,7 +57,7 @@ export class RunEngine {
     this.#quietWaiters = new Waiters(ports.clock);
     this.#endWaiters = new Waiters(ports.clock);
     this.#longBusy = new LongBusy(ports.clock, () => {
-      this.#publication.request(this.summary.seq, this.#ledger.now());
+      this.#publication.request(summarySeq(this.state, this.busy), this.#ledger.now());
       this.#turnDone();
     });
   }
@@ -340,7 +340,7 @@ export class RunEngine {
     this.#execution?.close(new Fault("cancelled", "The run has ended."));
     this.#dispatch.forgetAll();
     this.#ledger.forgetValues();
-    this.#publication.requestEnd(this.summary.seq, this.#ledger.now());
+    this.#publication.requestEnd(summarySeq(this.state, this.busy), this.#ledger.now());
     this.#becameQuiet();
     this.#endWaiters.release();
   }
@@ -348,7 +348,7 @@ export class RunEngine {
   #becameQuiet(): void {
     if (this.busy) return;
     this.#longBusy.over();
-    this.#publication.request(this.summary.seq, this.#ledger.now());
+    this.#publication.request(summarySeq(this.state, this.busy), this.#ledger.now());
     this.#turnDone();
     this.#quietWaiters.release();
   }
@@ -396,6 +396,7 @@ export class RunEngine {
     const step = taker();
     if (!step?.wait?.hasSchema) return;
     this.#proceed(true);
+    this.#arm();
     while (this.#execution?.busy && this.#execution.replaying) await this.#ports.clock.idle();
     const now = taker();
     if (now) refuseUnfit(now, this.#execution?.issuesWith(now.key, decode(payload)) ?? []);

@@ -173,6 +173,12 @@ const states: readonly (readonly [string, string, readonly Entry[], readonly Bri
     ["acted paused", "not_paused", "acted ended", "acted ended", "nothing_to_undo", "acted ended", "acted ended"],
   ],
   [
+    "blocked while cancelling with something to undo",
+    "blocked",
+    [created(), ...done, { ...cancel, compensate: true }, sleep("s", 99), blocked],
+    ["acted paused", "not_paused", "nothing", "nothing", "acted rollback_begun", "acted ended", "acted ended"],
+  ],
+  [
     "compensating",
     "compensating",
     [created(), ...done, rollback("a"), undo("a")],

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { z } from "zod";
 import { encode } from "#core/value.ts";
 import { automation } from "#sdk/automation.ts";
 import { begin, broken, plain, reversible, settle } from "./steps.ts";
@@ -262,3 +263,27 @@ test("a hold before the run's time lets it begin when it is over", async () => {
   await world.finish();
   expect(world.output).toBe("a");
 });
+
+test("a held run does not end, though its code is woken to check what comes in; it ends when it is let go", async () => {
+  const world = World.begin(
+    flow(async ({ step }) => {
+      const wait = step.waitForEvent("x", { schema: z.object({ n: z.number() }) });
+      return Promise.race([wait.then(() => "event"), step.run(held, undefined)]);
+    }),
+    { automations: [held] },
+  );
+  world.consumes = false;
+  await world.rest();
+  world.run.engine.claim({ key: "held", attempt: 1 });
+  world.operate({ action: "pause" });
+  world.evict();
+  world.run.engine.settle({ key: "held", attempt: 1 }, { ok: true, value: encode("action") });
+  await world.sendEvent("x", { n: 1 });
+  await world.pass(hour);
+  expect(world.status).toBe("paused");
+  world.operate({ action: "resume" });
+  await world.finish();
+  expect(world.output).toBe("action");
+});
+
+const held = automation({ name: "held", dispatch: "queue", run: () => "action" });
