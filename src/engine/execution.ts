@@ -336,12 +336,17 @@ export class Execution implements PassHost {
     // Whoever hosts the run is told that it rests, when the last attempt of a held one has ended.
     if (paused) return this.parked();
     const key = nextToUndo(this.state);
-    if (key === null) {
-      this.#ledger.commit([
-        { kind: "run.ended", at: this.#ledger.now(), ...rollback.end, value: rollback.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback.value },
-      ]);
-      return this.#events.ended();
-    }
+    if (key === null) this.#endRollback(rollback);
+    else this.#undo(key);
+  }
+
+  #endRollback(rollback: NonNullable<RunState["rollback"]>): void {
+    const value = rollback.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback.value;
+    this.#ledger.commit([{ kind: "run.ended", at: this.#ledger.now(), ...rollback.end, value }]);
+    this.#events.ended();
+  }
+
+  #undo(key: string): void {
     const call = this.#compensationOf(key);
     if (!call) return this.nondeterministic(`The journal says that step ${key} can be undone; the code does not say how any more.`);
     const step = this.state.steps.get(compensationKey(key));

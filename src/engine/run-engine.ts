@@ -359,8 +359,7 @@ export class RunEngine {
     this.#notices.doDue(now);
     // Where no code executes, nobody else tells of what has changed.
     if (!this.busy) this.#publication.request(summarySeq(this.state, false), now);
-    const { dueAt } = this.#publication;
-    if (dueAt !== null && dueAt <= now) void this.#publication.send(this.summary, now);
+    if ((this.#publication.dueAt ?? Number.POSITIVE_INFINITY) <= now) void this.#publication.send(this.summary, now);
     this.#arm();
     this.write();
   }

@@ -175,7 +175,7 @@ const states: readonly (readonly [string, string, readonly Entry[], readonly Bri
   [
     "blocked while cancelling with something to undo",
     "blocked",
-    [created(), ...done, { ...cancel, compensate: true }, sleep("s", 99), blocked],
+    [created(), ...done, { ...cancel, compensate: true } as typeof cancel, sleep("s", 99), blocked],
     ["acted paused", "not_paused", "nothing", "nothing", "acted rollback_begun", "acted ended", "acted ended"],
   ],
   [

@@ -60,9 +60,9 @@ function startAgain(world: World, object: SimulatedObject, isOther: boolean): vo
   call(object, {
     name: isOther ? "another start" : "start again",
     command: (engine) => {
-      const size = object.entries.length;
+      const size = engine.state.lastSeq;
       const created = engine.start(command);
-      world.check(!created && object.entries.length === size, "O1", () => "the run was created twice");
+      world.check(!created && engine.state.lastSeq === size, "O1", () => "the run was created twice");
       return created;
     },
     isHosted: true,
@@ -166,15 +166,15 @@ export function operate(object: SimulatedObject, asked: Asked, expectedSeq: numb
   callUntilAnswered(object, {
     name: `operator: ${action} ${"key" in asked ? asked.key : ""}`,
     command: (engine) => {
-      const size = object.entries.length;
+      const size = engine.state.lastSeq;
       const { life } = object;
       try {
         const summary = engine.operate(operation);
-        const isStale = expectedSeq !== null && expectedSeq !== size && object.entries[size]?.kind === "operator.acted";
+        const isStale = expectedSeq !== null && expectedSeq !== size && engine.journal.page(size, 1)[0]?.kind === "operator.acted";
         world.check(!isStale, "audit", () => `${action} of one who had seen entry ${expectedSeq} was done at ${size}`);
         return summary.status;
       } catch (error) {
-        world.check(object.life !== life || object.entries.length === size, "audit", () => `${action} was refused, and changed the run`);
+        world.check(object.life !== life || engine.state.lastSeq === size, "audit", () => `${action} was refused, and changed the run`);
         throw error;
       }
     },

@@ -1,7 +1,9 @@
 import type { AttemptOutcome, Claim, StepMessage } from "#core/command.ts";
 import { Fault } from "#core/fault.ts";
+import { isUnderWay } from "#core/step-state.ts";
 import { decode, encode, encodeError } from "#core/value.ts";
 import { defaultSettings } from "#engine/ports.ts";
+import type { RunEngine } from "#engine/run-engine.ts";
 import { verdictOf } from "#sdk/errors.ts";
 import type { Incident } from "./plan.ts";
 import { call, callUntilAnswered } from "./rpc.ts";
@@ -51,9 +53,9 @@ function settle(object: SimulatedObject, message: StepMessage, outcome: AttemptO
   const command = { key, attempt };
   const it = {
     name: `settle ${key}/${attempt}`,
-    command: (engine: { settle: (ref: typeof command, outcome: AttemptOutcome) => string }) => {
-      const step = object.model.open.get(key);
-      const isCurrent = step !== undefined && object.model.isUnderWay(step) && step.attempt === attempt;
+    command: (engine: RunEngine) => {
+      const step = engine.state.open.get(key);
+      const isCurrent = step !== undefined && isUnderWay(step) && step.attempt === attempt;
       if (isCurrent) {
         const { ok } = outcome;
         object.answers.set(`${key}/${attempt}`, ok ? { ok, value: outcome.value } : { ok, retryable: outcome.retryable, retryAfterMs: outcome.retryAfterMs });

@@ -91,8 +91,8 @@ export class SimulatedObject {
       get life() {
         return object.life;
       },
-      get hostNow() {
-        return world.hostNow;
+      get latestHostNow() {
+        return world.latestHostNow;
       },
       get wasSetBack() {
         return world.wasSetBack;
@@ -197,27 +197,27 @@ export class SimulatedObject {
     };
     try {
       const engine = this.#load(false);
+      const done = (value: T): void => {
+        if (life !== this.life) return;
+        try {
+          engine.write();
+        } catch (error) {
+          return fail(error);
+        }
+        if (it.isHosted) this.#host(engine, life);
+        reply({ type: "ok", value });
+      };
       const result = it.command(engine);
-      if (result instanceof Promise) {
-        result.then((value) => {
-          this.#hosted(it.isHosted, life);
-          reply({ type: "ok", value });
-        }, fail);
-      } else {
-        this.#hosted(it.isHosted, life);
-        reply({ type: "ok", value: result });
-      }
+      if (result instanceof Promise) result.then(done, fail);
+      else done(result);
     } catch (error) {
       fail(error);
     }
   }
 
   /** Nobody waits for a busy object any more but its own alarm. */
-  #hosted(isHosted: boolean, life: number): void {
-    if (!isHosted) return;
-    this.world.idlers.push(() => {
-      if (life === this.life) this.engine?.hostByAlarm();
-    });
+  #host(engine: RunEngine, life: number): void {
+    void engine.quiet(0).then(() => this.#guarded(() => life === this.life && engine.hostByAlarm()));
   }
 
   fireAlarm(): void {
@@ -389,7 +389,8 @@ export class SimulatedObject {
   /** What this execution saw is what all others saw. */
   #checkStory(): void {
     const pass = this.#pass;
-    if (!pass || pass.isOther) return;
+    // What is recorded and not yet written may be lost, and with it what the code saw of it.
+    if (!pass || pass.isOther || this.engine?.state.lastSeq !== this.entries.length) return;
     for (; pass.checked < pass.story.length; pass.checked++) {
       const at = pass.checked;
       if (at === this.#story.length) {

@@ -50,6 +50,8 @@ export class World {
   /** How far the host's clock is off. */
   skew = 0;
   wasSetBack = false;
+  /** The latest time that the host's clock has shown. */
+  #latest = 0;
   code: "right" | "wrong" | "missing" = "right";
   /** Until when storage refuses writes. */
   fullUntil = 0;
@@ -154,7 +156,12 @@ export class World {
     return made;
   }
 
+  get latestHostNow(): number {
+    return Math.max(this.#latest, this.hostNow);
+  }
+
   setClock(byMs: number): void {
+    this.#latest = this.latestHostNow;
     this.skew += byMs;
     if (byMs < 0) this.wasSetBack = true;
   }
