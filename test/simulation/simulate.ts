@@ -137,8 +137,8 @@ class Simulation {
     for (let again = true; again; ) {
       await turnOver();
       again = false;
-      for (const object of world.objects) {
-        if (!object.isDirty) continue;
+      // What one sends to another begins a turn of that one, which is not over yet.
+      for (const object of world.objects.filter((it) => it.isDirty)) {
         object.endTurn();
         again = true;
       }
