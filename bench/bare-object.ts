@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import { megabyte } from "./workflows.ts";
 
 /**
  * What the platform itself costs: a Durable Object that does the same work with nothing around it. One row for each step; the floor awaits
@@ -6,6 +7,7 @@ import { DurableObject } from "cloudflare:workers";
  */
 export class BareObject extends DurableObject {
   #finished = Promise.withResolvers<number>();
+  #napUntil = 0;
 
   async sequential(steps: number, durable: boolean): Promise<number> {
     this.#createTable();
@@ -38,6 +40,15 @@ export class BareObject extends DurableObject {
     return steps;
   }
 
+  async payload(steps: number, durable: boolean): Promise<number> {
+    this.#createTable();
+    for (let i = 0; i < steps; i++) {
+      this.#write(await Promise.resolve(megabyte(i)));
+      if (durable) await this.ctx.storage.sync();
+    }
+    return steps;
+  }
+
   async park(durable: boolean): Promise<void> {
     this.#createTable();
     if (durable) await this.ctx.storage.sync();
@@ -55,11 +66,27 @@ export class BareObject extends DurableObject {
     this.#finished.resolve(payload + 1);
   }
 
+  /** Sleeps by its alarm, and answers by how many ms that came too late. */
+  async nap(ms: number): Promise<number> {
+    this.#napUntil = Date.now() + ms;
+    await this.ctx.storage.setAlarm(this.#napUntil);
+    return this.#finished.promise;
+  }
+
+  override alarm(): void {
+    this.tell(Date.now() - this.#napUntil);
+  }
+
+  /** Somebody else has finished. */
+  tell(result: number): void {
+    this.#finished.resolve(result);
+  }
+
   #createTable(): void {
     this.ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS step (seq INTEGER PRIMARY KEY, value TEXT NOT NULL)");
   }
 
-  #write(value: number): void {
+  #write(value: unknown): void {
     this.ctx.storage.sql.exec("INSERT INTO step (value) VALUES (?)", JSON.stringify(value));
   }
 }

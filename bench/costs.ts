@@ -1,7 +1,8 @@
+import type { RunCounts } from "./counting.ts";
 import type { Client } from "./http.ts";
-import { median } from "./statistics.ts";
+import { median, type Summary, summaryOf } from "./statistics.ts";
 
-/** What runs cost in writes, and whether late steps cost more than early ones. */
+/** What runs write, how soon the index shows it, and whether late steps cost more than early ones. */
 
 export interface Costs {
   /** Rows written per further step of a long run, alarms included. */
@@ -14,66 +15,78 @@ export interface Costs {
   readonly indexWritesPerShortRun: number;
   /** Rows that D1 counts for them, those of its indexes included. */
   readonly indexRowsPerShortRun: number;
+  /** From the end of a run until its row in the index, in ms, for all runs so far. */
+  readonly indexLag: Summary;
   /** Time per step at the end of a run of 10,000 steps over time per step at its beginning. */
   readonly step10000over10: number;
 }
 
-interface Counts {
-  readonly rows: number;
-  readonly alarmsSet: number;
-  readonly alarmsCleared: number;
+export interface Clients {
+  readonly plain: Client;
+  /** Its runs are counted. */
+  readonly counted: Client;
 }
 
-export async function measureCosts(client: Client, rounds: number): Promise<Costs> {
-  const [short, long] = [await countsOf(client, 5), await countsOf(client, 1_005)];
-  const indexed = await indexedPerRun(client);
+export async function measureCosts(clients: Clients, rounds: number): Promise<Costs> {
+  const [short, long] = [await countsOf(clients, 5), await countsOf(clients, 1_005)];
+  const indexed = await indexedPerRun(clients.plain);
+  const step10000over10 = await lateOverEarly(clients.plain, rounds);
   return {
-    rowsPerStep: (long.rows + long.alarmsSet - short.rows - short.alarmsSet) / 1_000,
-    rowsPerShortRun: short.rows,
+    rowsPerStep: (long.rowsWritten + long.alarmsSet - short.rowsWritten - short.alarmsSet) / 1_000,
+    rowsPerShortRun: short.rowsWritten,
     alarmsSetPerShortRun: short.alarmsSet,
     alarmsClearedPerShortRun: short.alarmsCleared,
-    indexWritesPerShortRun: indexed.messages,
+    indexWritesPerShortRun: indexed.summaries,
     indexRowsPerShortRun: indexed.rows,
-    step10000over10: await lateOverEarly(client, rounds),
+    indexLag: summaryOf((await seenSoFar(clients.plain)).lagsMs),
+    step10000over10,
   };
 }
 
-/** What the object of a run wrote, once the index has confirmed it. */
-async function countsOf(client: Client, steps: number): Promise<Counts> {
-  const before = await indexedSoFar(client);
-  const { body } = await client.post(`/counted/sequential?steps=${steps}`);
-  await untilIndexed(client, before.messages + 1);
-  const after = await client.post(`/counted/sequential?id=${(body as { id: string }).id}`);
-  return (after.body as { counts: Counts }).counts;
+/** What the object of a run counted, once the index has confirmed it. */
+async function countsOf({ plain, counted }: Clients, steps: number): Promise<RunCounts> {
+  const before = await seenSoFar(plain);
+  const { body } = await counted.post("/v1/workflows/sequential/runs?wait=60s", { input: { steps } });
+  await untilIndexed(plain, before.summaries + 1);
+  return countsOfRun(plain, (body as { id: string }).id);
+}
+
+export async function countsOfRun(client: Client, id: string): Promise<RunCounts> {
+  return (await client.get(`/counts/${id}`)).body as RunCounts;
 }
 
 const runsForIndex = 20;
 
-async function indexedPerRun(client: Client): Promise<{ readonly messages: number; readonly rows: number }> {
-  const before = await indexedSoFar(client);
+async function indexedPerRun(client: Client): Promise<{ readonly summaries: number; readonly rows: number }> {
+  const before = await untilIndexed(client, 0);
   for (let i = 0; i < runsForIndex; i++) await client.post("/v1/workflows/sequential/runs?wait=30s", { input: { steps: 5 } });
-  const after = await untilIndexed(client, before.messages + runsForIndex);
-  return { messages: (after.messages - before.messages) / runsForIndex, rows: (after.rows - before.rows) / runsForIndex };
+  const after = await untilIndexed(client, before.summaries + runsForIndex);
+  return { summaries: (after.summaries - before.summaries) / runsForIndex, rows: (after.indexRowsWritten - before.indexRowsWritten) / runsForIndex };
 }
 
-interface Indexed {
-  readonly messages: number;
-  readonly rows: number;
+/** What the queues and the index took since the start of the Worker. */
+export interface Seen {
+  readonly stepMessages: number;
+  readonly summaries: number;
+  readonly batches: number;
+  readonly indexRowsWritten: number;
+  readonly indexRowsRead: number;
+  readonly lagsMs: readonly number[];
 }
 
-async function indexedSoFar(client: Client): Promise<Indexed> {
-  return (await client.get("/indexed")).body as Indexed;
+export async function seenSoFar(client: Client): Promise<Seen> {
+  return (await client.get("/seen")).body as Seen;
 }
 
 /** Waits until the index took that many summaries and no more come: what runs send after their end does not fall into the next measurement. */
-export async function untilIndexed(client: Client, messages: number): Promise<Indexed> {
+export async function untilIndexed(client: Client, summaries: number): Promise<Seen> {
   const patienceMs = 10_000;
   const deadline = performance.now() + patienceMs;
-  let last = await indexedSoFar(client);
+  let last = await seenSoFar(client);
   for (let quiet = 0; quiet < 3 && performance.now() < deadline; ) {
     await new Promise((resolve) => setTimeout(resolve, 50));
-    const now = await indexedSoFar(client);
-    quiet = now.messages >= messages && now.messages === last.messages ? quiet + 1 : 0;
+    const now = await seenSoFar(client);
+    quiet = now.summaries >= summaries && now.summaries === last.summaries ? quiet + 1 : 0;
     last = now;
   }
   return last;

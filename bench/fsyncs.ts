@@ -3,8 +3,12 @@ import type { Client } from "./http.ts";
 
 /** How often the storage is made to wait for the disk, counted by strace. */
 export interface Fsyncs {
+  /** Per step of a sequential run whose steps each take a turn of the event loop. */
   readonly sequential: number;
+  /** Per step of 1,000 parallel ones that end at once. */
   readonly fanOut: number;
+  /** Per step of 1,000 parallel ones that each take a turn. */
+  readonly fanOutTurns: number;
   readonly shortRun: number;
 }
 
@@ -16,6 +20,7 @@ export async function fsyncsPerStep(client: Client, pid: number | null): Promise
   return {
     sequential: (await countFsyncs(pid, runs("turns", 1_000, 1))) / 1_000,
     fanOut: (await countFsyncs(pid, runs("fan-out", 1_000, 1))) / 1_000,
+    fanOutTurns: (await countFsyncs(pid, runs("fan-out-turns", 1_000, 1))) / 1_000,
     shortRun: (await countFsyncs(pid, runs("sequential", 5, 20))) / 20,
   };
 }

@@ -14,12 +14,12 @@ export interface Client {
 }
 
 /** A client over kept connections. It rejects when a response does not arrive whole: what was half received was not received. */
-export function createClient(url: URL): Client {
+export function createClient(url: URL, key = apiKey): Client {
   // A kept connection is given up before workerd does (after 5 s), or a request could meet its end.
   const agent = new Agent({ keepAlive: true, maxSockets: 256, timeout: 2_000 });
   const send = (method: string, path: string, body?: unknown, repeats = 20): Promise<Response> =>
     new Promise((resolve, reject) => {
-      const headers = { authorization: `Bearer ${apiKey}`, ...(body === undefined ? {} : { "content-type": "application/json" }) };
+      const headers = { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { "content-type": "application/json" }) };
       const outgoing = request(new URL(path, url), { method, agent, headers, timeout: 120_000 }, (incoming) => {
         let text = "";
         incoming.setEncoding("utf8");

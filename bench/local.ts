@@ -12,6 +12,8 @@ export interface LocalOptions {
   readonly directory: string;
   /** Binding name → class name. */
   readonly objects: Readonly<Record<string, string>>;
+  /** Binding name → class name of Cloudflare Workflows. */
+  readonly workflows?: Readonly<Record<string, string>>;
   readonly variables?: Readonly<Record<string, string>>;
   /** How many step messages a consumer takes at once. Locally there is one consumer, where the platform has up to 250. Default 10. */
   readonly stepsPerBatch?: number;
@@ -48,8 +50,15 @@ async function localOptions(options: LocalOptions) {
         name: "bench",
         modules: [{ type: "ESModule" as const, path: "worker.js", contents: await bundle(options.worker) }],
         compatibilityDate: "2026-08-15",
-        bindings: { SEGNO_ENV: "development", SEGNO_API_KEY: apiKey, SEGNO_SECRET: "segno-dev-secret-not-for-production", ...options.variables },
+        bindings: {
+          SEGNO_ENV: "development",
+          SEGNO_API_KEY: apiKey,
+          SEGNO_API_KEYS: `counted:${countedKey}`,
+          SEGNO_SECRET: "segno-dev-secret-not-for-production",
+          ...options.variables,
+        },
         durableObjects: Object.fromEntries(Object.entries(options.objects).map(([name, className]) => [name, { className, useSQLite: true }])),
+        workflows: Object.fromEntries(Object.entries(options.workflows ?? {}).map(([name, className]) => [name, { name: name.toLowerCase(), className }])),
         d1Databases: { INDEX: "index" },
         queueProducers: { STEPS: { queueName: "segno-steps" }, SUMMARIES: { queueName: "segno-summaries" } },
         queueConsumers: {
@@ -64,6 +73,8 @@ async function localOptions(options: LocalOptions) {
 }
 
 export const apiKey = "segno-dev-key";
+/** Of the namespace whose runs are counted. */
+export const countedKey = "segno-counted-key";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 

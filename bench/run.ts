@@ -1,24 +1,35 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { measureCosts, untilIndexed } from "./costs.ts";
+import { callers, type Variant } from "./callers.ts";
+import { costReport } from "./cost.ts";
+import { type Clients, measureCosts, untilIndexed } from "./costs.ts";
 import { fsyncsPerStep } from "./fsyncs.ts";
-import { type Client, createClient } from "./http.ts";
-import { type LocalWorker, startLocal } from "./local.ts";
-import { jsonReport, type Report, type Result, tableReport } from "./report.ts";
-import { type Scenario, scenarios, type Variant, variants } from "./scenarios.ts";
-import { median } from "./statistics.ts";
+import { createClient } from "./http.ts";
+import { apiKey, countedKey, type LocalWorker, startLocal } from "./local.ts";
+import { type ParkedResult, type Report, type Result, reportJson, reportText } from "./report.ts";
+import { parkMany, type Scenario, scenarios } from "./scenarios.ts";
 
-/** `npm run bench [-- --quick] [--json] [--fsyncs] [--only <part of a scenario's name>]`: Segno against bare Durable Objects, interleaved in one workerd. */
+/**
+ * `npm run bench [-- --quick] [--json] [--fsyncs] [--only <part of a scenario's name>]`: Segno against bare Durable Objects and Cloudflare Workflows, interleaved in one workerd.
+ * `npm run bench -- --cost [--json]`: what a million runs cost.
+ */
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     fsyncs: { type: "boolean", default: false },
+    cost: { type: "boolean", default: false },
     only: { type: "string", default: "" },
   },
 });
+
+/** A quick run is over within 50 s, on a busy machine too. Until when it measures Segno and the bare objects, and then Cloudflare Workflows, which take many times as long; in ms. */
+const quickUntilMs = { scenarios: 25_000, peer: 36_000 };
+
+const parkedShare = 4;
+const parkedRuns = { quick: 200, late: 50, full: 2_000 };
 
 const directory = mkdtempSync(join(tmpdir(), "segno-bench-"));
 const lastLines: string[] = [];
@@ -26,69 +37,117 @@ const local = await startLocal({
   worker: "worker.ts",
   directory,
   objects: { RUNS: "RunObject", COUNTED: "CountedRun", BARE: "BareObject" },
+  workflows: { PEER: "PeerWorkflow" },
   line: (text) => {
     lastLines.push(text);
     lastLines.splice(0, lastLines.length - 20);
   },
   restarted: () => console.error("workerd crashed and was started again; what was measured is void. It said:", ...lastLines),
 });
-const client = createClient(local.url);
+const clients: Clients = { plain: createClient(local.url, apiKey), counted: createClient(local.url, countedKey) };
 try {
-  const report = await bench(client, local);
-  process.stdout.write(options.json ? `${JSON.stringify(jsonReport(report))}\n` : tableReport(report));
+  process.stdout.write(options.cost ? await costReport(clients, { cpuMs, isJson: options.json }) : await benchReport());
 } finally {
-  client.close();
+  clients.plain.close();
+  clients.counted.close();
   await local.stop();
   rmSync(directory, { recursive: true, force: true });
 }
 
-async function bench(client: Client, local: LocalWorker): Promise<Report> {
+async function benchReport(): Promise<string> {
+  const report = await bench(local);
+  return options.json ? `${JSON.stringify(reportJson(report))}\n` : reportText(report);
+}
+
+async function bench(workerd: LocalWorker): Promise<Report> {
   const chosen = scenarios.filter((scenario) => scenario.name.includes(options.only) && roundsOf(scenario) > 0);
-  await warmUp(client, chosen);
+  await warmUp(chosen);
   const results: Result[] = [];
+  let sharesLeft = chosen.reduce((sum, { share }) => sum + share, parkedShare);
   for (const scenario of chosen) {
     progress(scenario.name);
-    results.push(await measure(client, scenario));
+    results.push(await measure(scenario, timeFor(scenario.share, sharesLeft)));
+    sharesLeft -= scenario.share;
   }
+  const parked = "parked".includes(options.only) ? await measureParked() : [];
   progress("writes");
-  const costs = await measureCosts(client, costRounds());
-  return { results, costs, fsyncs: options.fsyncs ? await fsyncsPerStep(client, local.pid()) : null };
+  const costs = await measureCosts(clients, options.quick ? 1 : 7);
+  if (options.quick) await measurePeer(results);
+  return { results, parked, costs, fsyncs: options.fsyncs ? await fsyncsPerStep(clients.plain, workerd.pid()) : null };
 }
 
 /** Code that was never run is slow for reasons of its own. */
-async function warmUp(client: Client, chosen: readonly Scenario[]): Promise<void> {
-  for (const scenario of chosen.filter(({ unit }) => unit === "ms")) {
-    for (const variant of variants) await scenario.measure(client, variant);
+async function warmUp(chosen: readonly Scenario[]): Promise<void> {
+  const warmUntil = timeFor(0.2, 1);
+  for (const scenario of chosen) {
+    for (const variant of scenario.variants) {
+      if (variant !== "cloudflare" && performance.now() < warmUntil) await scenario.measure(clients.plain, variant);
+    }
   }
 }
 
 /** The variants take turns, so that whatever else the machine does meets all of them. */
-async function measure(client: Client, scenario: Scenario): Promise<Result> {
-  const samples: Record<Variant, number[]> = { segno: [], floor: [], gate: [] };
-  for (let round = 0; round < roundsOf(scenario) && (round === 0 || isInTime()); round++) {
-    for (let turn = 0; turn < variants.length; turn++) {
-      const variant = variants[(round + turn) % variants.length] ?? "segno";
-      for (let i = 0; i < scenario.repeats; i++) samples[variant].push(await scenario.measure(client, variant));
-      await untilIndexed(client, 0);
+async function measure(scenario: Scenario, until: number): Promise<Result> {
+  const samples = new Map<Variant, number[]>(scenario.variants.map((variant) => [variant, []]));
+  for (let round = 0; round < roundsOf(scenario) && (round === 0 || performance.now() < until); round++) {
+    for (let turn = 0; turn < scenario.variants.length; turn++) {
+      const variant = scenario.variants[(round + turn) % scenario.variants.length] ?? "segno";
+      if (variant === "cloudflare" && options.quick) continue;
+      await measureOnce(scenario, variant, samples.get(variant) ?? []);
     }
   }
-  return { scenario, samples, segno: median(samples.segno), floor: median(samples.floor), gate: median(samples.gate) };
+  return { scenario, samples };
+}
+
+async function measureOnce(scenario: Scenario, variant: Variant, samples: number[]): Promise<void> {
+  const repeats = variant === "cloudflare" ? Math.min(scenario.repeats, 3) : scenario.repeats;
+  for (let i = 0; i < repeats; i++) samples.push(await scenario.measure(clients.plain, variant));
+  if (variant === "segno") await untilIndexed(clients.plain, 0);
+}
+
+async function measureParked(): Promise<ParkedResult[]> {
+  progress("parked runs");
+  const isLate = performance.now() > quickUntilMs.scenarios + 3_000;
+  const count = options.quick ? parkedRuns[isLate ? "late" : "quick"] : parkedRuns.full;
+  const variants: Variant[] = options.quick ? ["floor", "segno"] : ["floor", "segno", "gate"];
+  const results: ParkedResult[] = [];
+  for (const variant of variants) {
+    results.push({ variant, ...(await parkMany(callers[variant](clients.plain), count, rssKiB)) });
+    await untilIndexed(clients.plain, 0);
+  }
+  return results;
+}
+
+/** Cloudflare Workflows in a quick run: once in each scenario for which there is time, the shortest first. */
+async function measurePeer(results: readonly Result[]): Promise<void> {
+  const inOrder = results.filter(({ scenario }) => scenario.variants.includes("cloudflare")).sort((a, b) => a.scenario.peerMs - b.scenario.peerMs);
+  for (const { scenario, samples } of inOrder) {
+    if (performance.now() + scenario.peerMs > quickUntilMs.peer) return;
+    progress(`${scenario.name}, Cloudflare Workflows`);
+    await measureOnce(scenario, "cloudflare", samples.get("cloudflare") ?? []);
+  }
+}
+
+/** Until when a scenario is measured that has `share` of `sharesLeft`. */
+function timeFor(share: number, sharesLeft: number): number {
+  if (!options.quick) return Number.POSITIVE_INFINITY;
+  const now = performance.now();
+  return now + (Math.max(0, quickUntilMs.scenarios - now) * share) / sharesLeft;
 }
 
 function roundsOf(scenario: Scenario): number {
   return options.quick ? scenario.rounds.quick : scenario.rounds.full;
 }
 
-/** A quick run on a busy machine makes do with fewer rounds. */
-function isInTime(): boolean {
-  return !options.quick || performance.now() < 20_000;
+function rssKiB(): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${local.pid()}/status`, "utf8"))?.[1]);
 }
 
-function costRounds(): number {
-  if (!options.quick) return 7;
-  return isInTime() ? 3 : 1;
+/** CPU time that workerd has used, in ms. */
+function cpuMs(): number {
+  return Number(readFileSync(`/proc/${local.pid()}/schedstat`, "utf8").split(" ")[0]) / 1e6;
 }
 
 function progress(what: string): void {
-  if (!options.json) process.stderr.write(`${what} …\n`);
+  if (!options.json) process.stderr.write(`${(performance.now() / 1000).toFixed(0).padStart(4)} s  ${what} …\n`);
 }

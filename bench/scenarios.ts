@@ -1,85 +1,103 @@
+import { type Caller, callers, type Variant } from "./callers.ts";
 import type { Client } from "./http.ts";
 
-/** What is measured, each in three forms that do the same for the caller: Segno through its API, and the two bare objects. */
-
-export const variants = ["segno", "floor", "gate"] as const;
-export type Variant = (typeof variants)[number];
-
+/** What is measured, each in forms that do the same for the caller. */
 export interface Scenario {
   readonly name: string;
   /** Key in the JSON output; null: only in the table. */
   readonly key: string | null;
-  /** What the numbers are: ms of one run, or runs in a second. */
+  /** What the numbers are: ms, or runs in a second. */
   readonly unit: "ms" | "runs/s";
+  readonly variants: readonly Variant[];
   /** Measurements of each variant per round; no round at all leaves the scenario out. */
   readonly repeats: number;
   readonly rounds: { readonly quick: number; readonly full: number };
+  /** Its part of the time of a quick run, against those of the others. */
+  readonly share: number;
+  /** About what one measurement of Cloudflare Workflows takes on a busy machine, in ms. */
+  readonly peerMs: number;
   measure(client: Client, variant: Variant): Promise<number>;
 }
 
+const all = ["segno", "floor", "gate", "cloudflare"] as const;
+const bare = ["segno", "floor", "gate"] as const;
+
 export const scenarios: readonly Scenario[] = [
-  ofSteps("sequential", 10, { key: null, repeats: 10, rounds: { quick: 3, full: 9 } }),
-  ofSteps("sequential", 100, { key: null, repeats: 5, rounds: { quick: 3, full: 9 } }),
-  ofSteps("sequential", 1_000, { key: "sequential1000", repeats: 1, rounds: { quick: 7, full: 15 } }),
-  ofSteps("sequential", 10_000, { key: null, repeats: 1, rounds: { quick: 0, full: 5 } }),
-  ofSteps("turns", 1_000, { key: null, repeats: 1, rounds: { quick: 0, full: 5 } }),
-  ofSteps("fan-out", 200, { key: null, repeats: 3, rounds: { quick: 3, full: 9 } }),
-  ofSteps("fan-out", 1_000, { key: "fanout1000", repeats: 1, rounds: { quick: 7, full: 15 } }),
-  { name: "short runs of 5, 50 at a time", key: "shortRuns", unit: "runs/s", repeats: 1, rounds: { quick: 3, full: 12 }, measure: shortRuns },
-  { name: "event to completion", key: "event", unit: "ms", repeats: 20, rounds: { quick: 2, full: 5 }, measure: eventToCompletion },
+  ofProgram("sequential 10", "sequential", 10, { variants: all, repeats: 10, rounds: { quick: 2, full: 9 }, share: 1 }),
+  ofProgram("sequential 100", "sequential", 100, { variants: all, repeats: 5, rounds: { quick: 2, full: 9 }, share: 1 }),
+  ofProgram("sequential 1,000", "sequential", 1_000, { key: "sequential1000", variants: all, rounds: { quick: 7, full: 15 }, share: 4 }),
+  ofProgram("sequential 10,000", "sequential", 10_000, { variants: all, rounds: { quick: 0, full: 5 } }),
+  ofProgram("sequential 1,000, a turn each", "turns", 1_000, { rounds: { quick: 0, full: 5 } }),
+  ofProgram("fan-out 200", "fan-out", 200, { variants: all, repeats: 3, rounds: { quick: 2, full: 9 }, share: 1 }),
+  ofProgram("fan-out 1,000", "fan-out", 1_000, { key: "fanout1000", variants: all, rounds: { quick: 15, full: 15 }, share: 4 }),
+  {
+    name: "short runs of 5 steps, 50 at a time",
+    key: "shortRuns",
+    unit: "runs/s",
+    variants: all,
+    repeats: 1,
+    rounds: { quick: 4, full: 12 },
+    share: 6,
+    peerMs: 9_000,
+    measure: (client, variant) => shortRuns(callers[variant](client)),
+  },
+  {
+    name: "event to completion",
+    key: "event",
+    unit: "ms",
+    variants: all,
+    repeats: 10,
+    rounds: { quick: 4, full: 10 },
+    share: 4,
+    peerMs: 500,
+    measure: (client, variant) => eventToCompletion(callers[variant](client)),
+  },
+  {
+    name: "sleep: ms too late",
+    key: "sleep",
+    unit: "ms",
+    variants: ["segno", "floor", "cloudflare"],
+    repeats: 3,
+    rounds: { quick: 3, full: 10 },
+    share: 2,
+    peerMs: 1_000,
+    measure: (client, variant) => lateness(callers[variant](client)),
+  },
+  ofProgram("5 results of 1 MB", "payload", 5, { key: "payload", variants: all, repeats: 2, rounds: { quick: 6, full: 15 }, share: 3 }),
+  ofProgram("start of 1 step, to its end", "sequential", 1, { key: "start", variants: all, repeats: 10, rounds: { quick: 4, full: 15 }, share: 2 }),
 ];
 
 interface Measured {
-  readonly key: string | null;
-  readonly repeats: number;
+  readonly key?: string;
+  readonly variants?: readonly Variant[];
+  readonly repeats?: number;
   readonly rounds: Scenario["rounds"];
+  readonly share?: number;
 }
 
-/** One run of many steps, from the request until the answer that it has ended. */
-function ofSteps(kind: "sequential" | "turns" | "fan-out", steps: number, measured: Measured): Scenario {
-  const what = kind === "turns" ? "sequential, a turn each" : kind;
-  return {
-    name: `${what} ${steps.toLocaleString("en")}`,
-    unit: "ms",
-    ...measured,
-    measure: (client, variant) => timed(() => runOf(client, { variant, kind, steps })),
-  };
+/** One run of a program, from the request until the answer that it has ended. */
+function ofProgram(name: string, program: string, steps: number, measured: Measured): Scenario {
+  const measure: Scenario["measure"] = (client, variant) => timed(() => callers[variant](client).run(program, steps));
+  return { name, key: null, unit: "ms", variants: bare, repeats: 1, share: 1, peerMs: 200 + steps * 5, ...measured, measure };
 }
 
-interface RunRequest {
-  readonly variant: Variant;
-  readonly kind: string;
-  readonly steps: number;
-}
-
-async function runOf(client: Client, { variant, kind, steps }: RunRequest): Promise<void> {
-  if (variant === "segno") await startAndWait(client, kind, { steps });
-  else await client.post(`/bare/${kind}?steps=${steps}&durable=${variant === "floor"}`);
-}
-
-async function startAndWait(client: Client, workflow: string, input: unknown): Promise<void> {
-  const { status, body } = await client.post(`/v1/workflows/${workflow}/runs?wait=60s`, { input });
-  if (status !== 201 || (body as { status: string }).status !== "completed")
-    throw new Error(`A run of ${workflow} did not complete: ${status} ${JSON.stringify(body)}`);
-}
-
-/** Of one measurement. Small, so that the variants take turns often. */
-const shortRunCount = 250;
+/** Of one measurement. Small, so that the variants take turns often; 500 in all at least. */
+const shortRunCount = 125;
 const shortRunsAtATime = 50;
 
 /** Runs in a second: each is a new object, started and waited for by a request of its own. */
-async function shortRuns(client: Client, variant: Variant): Promise<number> {
+async function shortRuns(caller: Caller): Promise<number> {
   let left = shortRunCount;
   const lane = async (): Promise<void> => {
-    while (left-- > 0) await runOf(client, { variant, kind: "sequential", steps: 5 });
+    while (left-- > 0) await caller.run("sequential", 5);
   };
   const ms = await timed(() => Promise.all(Array.from({ length: shortRunsAtATime }, lane)));
   return shortRunCount / (ms / 1000);
 }
 
 /** From sending the event until somebody who waits for the run's end is told of it. */
-async function eventToCompletion(client: Client, variant: Variant): Promise<number> {
-  const parked = variant === "segno" ? await parkedRun(client) : await parkedObject(client, variant);
+async function eventToCompletion(caller: Caller): Promise<number> {
+  const parked = await caller.park();
   const told = parked.told();
   // The waiter's request must have arrived before the clock starts.
   await new Promise((resolve) => setTimeout(resolve, 25));
@@ -90,26 +108,45 @@ async function eventToCompletion(client: Client, variant: Variant): Promise<numb
   });
 }
 
-interface Parked {
-  told(): Promise<unknown>;
-  send(): Promise<unknown>;
+const napMs = 50;
+
+/** How much later than asked for a run goes on: the mean of a few, for the clock tells whole ms only. */
+async function lateness(caller: Caller): Promise<number> {
+  const late: number[] = [];
+  for (let i = 0; i < 4; i++) late.push(await caller.nap(napMs));
+  return late.reduce((sum, ms) => sum + ms, 0) / late.length;
 }
 
-async function parkedRun(client: Client): Promise<Parked> {
-  const { body } = await client.post("/v1/workflows/event/runs", { input: null });
-  const { id } = body as { id: string };
-  return { told: () => client.get(`/v1/runs/${id}?wait=30s`).then(mustBeCompleted), send: () => client.post(`/v1/runs/${id}/events/go`, { payload: 1 }) };
+export interface Parked {
+  readonly count: number;
+  /** KiB of memory that a run takes while it waits in memory. */
+  readonly memoryKiB: number;
+  /** ms to have all of them go on by their events and end. */
+  readonly resumeMs: number;
 }
 
-function mustBeCompleted({ body }: { readonly body: unknown }): void {
-  if ((body as { status: string }).status !== "completed") throw new Error(`The run did not complete: ${JSON.stringify(body)}`);
+/** Parks many runs at once, and then has each go on by its event. `rssKiB` is the memory of workerd. */
+export async function parkMany(caller: Caller, count: number, rssKiB: () => number): Promise<Parked> {
+  const before = rssKiB();
+  const parked = await lanes(Array.from({ length: count }), () => caller.park());
+  const memoryKiB = (rssKiB() - before) / count;
+  const resumeMs = await timed(() =>
+    lanes(parked, async (run) => {
+      await run.send();
+      await run.told();
+    }),
+  );
+  return { count, memoryKiB, resumeMs };
 }
 
-async function parkedObject(client: Client, variant: Variant): Promise<Parked> {
-  const name = crypto.randomUUID();
-  const durable = variant === "floor";
-  await client.post(`/bare/park?name=${name}&durable=${durable}`);
-  return { told: () => client.get(`/bare/finished?name=${name}`), send: () => client.post(`/bare/event?name=${name}&durable=${durable}`) };
+async function lanes<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let i = next++; i < items.length; i = next++) results[i] = await work(items[i] as T);
+  };
+  await Promise.all(Array.from({ length: 50 }, lane));
+  return results;
 }
 
 async function timed(action: () => Promise<unknown>): Promise<number> {

@@ -1,3 +1,14 @@
+/** What a number of measurements comes to. */
+export interface Summary {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+export function summaryOf(values: readonly number[]): Summary {
+  return { count: values.length, p50: median(values), p99: percentile(values, 0.99) };
+}
+
 export function median(values: readonly number[]): number {
   return percentile(values, 0.5);
 }

@@ -9,7 +9,12 @@ import { startLocal } from "./local.ts";
 const waiting = 1000;
 
 const directory = mkdtempSync(join(tmpdir(), "segno-waiting-"));
-const local = await startLocal({ worker: "worker.ts", directory, objects: { RUNS: "RunObject", COUNTED: "CountedRun", BARE: "BareObject" } });
+const local = await startLocal({
+  worker: "worker.ts",
+  directory,
+  objects: { RUNS: "RunObject", COUNTED: "CountedRun", BARE: "BareObject" },
+  workflows: { PEER: "PeerWorkflow" },
+});
 const client = createClient(local.url);
 try {
   await medianMs();

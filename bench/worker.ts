@@ -1,70 +1,28 @@
+import { DurableObject } from "cloudflare:workers";
 import { type SegnoEnv, segno } from "segno";
-import type { StartCommand } from "#core/command.ts";
-import { encode } from "#core/value.ts";
-import { type RunNamespace, runHandle } from "#objects/runs.ts";
-import { workflow } from "#sdk/workflow.ts";
+import type { RunNamespace } from "#objects/runs.ts";
 import { BareObject } from "./bare-object.ts";
-import { countingDatabase, countingStorage, type WriteCounts } from "./counting.ts";
+import { countCalls, countingDatabase, countingStorage, noCounts, type RunCounts } from "./counting.ts";
+import { type PeerInput, PeerWorkflow } from "./peer-workflow.ts";
+import { shapeAutomation, shapes } from "./shape-workflows.ts";
+import { workflows } from "./workflows.ts";
 
-/** The Worker of the benchmark: Segno with the measured workflows, and the bare objects beside it. */
-
-const sequential = workflow({
-  name: "sequential",
-  run: async ({ input, step }) => {
-    const { steps, markEvery } = input as { steps: number; markEvery?: number };
-    const marks: number[] = [];
-    for (let i = 0; i < steps; i++) {
-      if (markEvery && i % markEvery === 0) marks.push(Date.now());
-      await step.do("step", () => Promise.resolve(i));
-    }
-    marks.push(Date.now());
-    return { marks };
-  },
-});
-
-const turns = workflow({
-  name: "turns",
-  run: async ({ input, step }) => {
-    const { steps } = input as { steps: number };
-    for (let i = 0; i < steps; i++) {
-      await step.do("step", async () => {
-        await scheduler.wait(0);
-        return i;
-      });
-    }
-  },
-});
-
-const fanOut = workflow({
-  name: "fan-out",
-  run: async ({ input, step }) => {
-    const { steps } = input as { steps: number };
-    const results = await Promise.all(Array.from({ length: steps }, (_, i) => step.do("step", () => Promise.resolve(i))));
-    return results.length;
-  },
-});
-
-const event = workflow({
-  name: "event",
-  run: async ({ step }) => {
-    const go = await step.waitForEvent<number>("go");
-    return go.ok ? go.payload + 1 : 0;
-  },
-});
+/** The Worker of the benchmark: Segno with the measured workflows, and what it is measured against beside it. */
 
 interface Env extends SegnoEnv {
-  readonly COUNTED: RunNamespace;
+  readonly COUNTED: DurableObjectNamespace<CountedRun>;
   readonly BARE: DurableObjectNamespace<BareObject>;
+  readonly PEER: Workflow<PeerInput>;
 }
 
-const app = segno({ workflows: [sequential, turns, fanOut, event] });
+const app = segno({ workflows: [...workflows, ...shapes], automations: [shapeAutomation] });
 
-export { BareObject };
+export { BareObject, PeerWorkflow };
 export class RunObject extends app.RunObject {}
 
-/** A run object that counts its writes. It is apart from the measured ones, so that counting costs them nothing. */
+/** A run object that counts. It is apart from the measured ones, so that counting costs them nothing. */
 export class CountedRun extends app.RunObject {
-  readonly #counts: WriteCounts = { rows: 0, alarmsSet: 0, alarmsCleared: 0 };
+  readonly #counts = noCounts();
 
   constructor(context: DurableObjectState, env: SegnoEnv) {
     super(context, env);
@@ -72,36 +30,49 @@ export class CountedRun extends app.RunObject {
     Object.defineProperty(this, "ctx", { value: counted });
   }
 
-  counts(): WriteCounts {
+  static of(run: object): RunCounts {
+    return (run as CountedRun).#counts;
+  }
+
+  counts(): RunCounts {
     return { ...this.#counts };
   }
 }
+countCalls(CountedRun.prototype, DurableObject.prototype, CountedRun.of);
 
-/** Runs of this namespace live in counted objects. */
-const countedNamespace = "counted";
+/** The runs as the app finds them: those of the namespace `counted` live in counted objects. */
+function runsOf(env: Env): RunNamespace {
+  return { getByName: (name: string) => (name.startsWith("counted:") ? env.COUNTED : env.RUNS).getByName(name) } as unknown as RunNamespace;
+}
 
-/** What the index took, of all runs since the start. */
-const indexed = { batches: 0, messages: 0, rows: 0 };
+/** What the queues and the index took, of all runs since the start. */
+const seen = { stepMessages: 0, summaries: 0, batches: 0, indexRowsWritten: 0, indexRowsRead: 0, lagsMs: [] as number[] };
 
 const worker = {
   fetch: (request: Request<unknown, IncomingRequestCfProperties>, env: Env, context: ExecutionContext): Promise<Response> | Response => {
     const url = new URL(request.url);
     const [, area, what] = url.pathname.split("/");
     if (area === "bare") return bare(what ?? "", url.searchParams, env);
-    if (area === "counted") return counted(what ?? "", url.searchParams, env);
-    if (area === "indexed") return Response.json(indexed);
-    return app.worker.fetch(request, env, context);
+    if (area === "peer") return peer(what ?? "", url.searchParams, env);
+    if (area === "counts") return counts(what ?? "", env);
+    if (area === "seen") return Response.json(seen);
+    return app.worker.fetch(request, { ...env, RUNS: runsOf(env) }, context);
   },
   queue: async (batch: MessageBatch<unknown>, env: Env, context: ExecutionContext): Promise<void> => {
-    if (batch.queue.endsWith("-summaries")) {
-      indexed.batches++;
-      indexed.messages += batch.messages.length;
-    }
-    const runs = { getByName: (name: string) => (name.startsWith(`${countedNamespace}:`) ? env.COUNTED : env.RUNS).getByName(name) } as RunNamespace;
+    const isIndex = batch.queue.endsWith("-summaries");
+    let indexedAt = 0;
     const database = countingDatabase(env.INDEX, (rows) => {
-      indexed.rows += rows;
+      seen.indexRowsWritten += rows.written;
+      seen.indexRowsRead += rows.read;
+      indexedAt = Date.now();
     });
-    await app.worker.queue(batch, { ...env, RUNS: runs, INDEX: database }, context);
+    await app.worker.queue(batch, { ...env, RUNS: runsOf(env), INDEX: database }, context);
+    seen.batches++;
+    seen[isIndex ? "summaries" : "stepMessages"] += batch.messages.length;
+    for (const { body } of isIndex ? batch.messages : []) {
+      const { endedAt } = body as { endedAt: number | null };
+      if (endedAt !== null && seen.lagsMs.length < 20_000) seen.lagsMs.push(indexedAt - endedAt);
+    }
   },
 };
 export default worker;
@@ -114,6 +85,8 @@ async function bare(what: string, parameters: URLSearchParams, env: Env): Promis
     sequential: () => object.sequential(steps, durable),
     turns: () => object.turns(steps, durable),
     "fan-out": () => object.fanOut(steps, durable),
+    payload: () => object.payload(steps, durable),
+    nap: () => object.nap(Number(parameters.get("ms"))),
     park: () => object.park(durable),
     finished: () => object.finished(),
     event: () => object.event(1, durable),
@@ -121,21 +94,15 @@ async function bare(what: string, parameters: URLSearchParams, env: Env): Promis
   return Response.json({ result: (await actions[what]?.()) ?? null });
 }
 
-async function counted(name: string, parameters: URLSearchParams, env: Env): Promise<Response> {
-  const runId = parameters.get("id") ?? crypto.randomUUID();
-  const input = encode({ steps: Number(parameters.get("steps")) });
-  const command: StartCommand = {
-    namespace: countedNamespace,
-    runId,
-    workflow: name,
-    version: null,
-    input,
-    attributes: {},
-    delayMs: 0,
-    trigger: "bench",
-    publicUrl: "http://localhost",
-  };
-  if (!parameters.has("id")) await runHandle(env.COUNTED, countedNamespace, runId).start(command, 60_000);
-  const object = env.COUNTED.getByName(`${countedNamespace}:${runId}`) as unknown as { counts(): Promise<WriteCounts> };
-  return Response.json({ id: runId, counts: await object.counts() });
+/** Cloudflare Workflows, asked in the same way: `start` begins a run that waits, `go` sends its event, anything else runs to the end. */
+async function peer(what: string, parameters: URLSearchParams, env: Env): Promise<Response> {
+  const told = parameters.get("name") ?? crypto.randomUUID();
+  if (what === "go") await (await env.PEER.get(told)).sendEvent({ type: "go", payload: 1 });
+  else await env.PEER.create({ id: told, params: { program: what === "start" ? "event" : what, steps: Number(parameters.get("steps")), told } });
+  return Response.json({ result: what === "start" ? null : await env.BARE.getByName(told).finished() });
+}
+
+async function counts(runId: string, env: Env): Promise<Response> {
+  const run = env.COUNTED.getByName(`counted:${runId}`) as unknown as { counts(): Promise<RunCounts> };
+  return Response.json(await run.counts());
 }
