@@ -51,8 +51,22 @@ export interface Operation {
   readonly responses: OperationObject["responses"];
 }
 
+/** What the document does not tell of: itself, and addresses that are none. */
+const untold: readonly Operation[] = [
+  {
+    name: "GET /openapi.json",
+    method: "GET",
+    path: "/openapi.json",
+    parameters: [],
+    body: null,
+    responses: { 200: { content: { "application/json": { schema: {} } } } },
+  },
+  { name: "POST /v1/nowhere/{id}", method: "POST", path: "/v1/nowhere/{id}", parameters: [], body: null, responses: {} },
+];
+
+/** Every operation of the document, and what is beside it. */
 export function operationsOf(document: Document): Operation[] {
-  return Object.entries(document.paths).flatMap(([path, methods]) =>
+  const told = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, { parameters = [], requestBody, responses }]) => ({
       name: `${method.toUpperCase()} ${path}`,
       method: method.toUpperCase(),
@@ -62,6 +76,7 @@ export function operationsOf(document: Document): Operation[] {
       responses,
     })),
   );
+  return [...told, ...untold];
 }
 
 export function resolved(document: Document, schema: Schema): Schema {

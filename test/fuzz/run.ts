@@ -24,8 +24,8 @@ const { values: options } = parseArgs({
 console.log(`seed ${options.seed}`);
 
 const secrets = secretsOf(new Random("secrets", options.seed));
-/** In memory where there is such a place: thousands of runs are made, and none is kept. */
-const directory = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "segno-fuzz-"));
+/** In memory where there is such a place, unless TMPDIR says otherwise: thousands of runs are made, and none is kept. */
+const directory = mkdtempSync(join(existsSync("/dev/shm") && tmpdir() === "/tmp" ? "/dev/shm" : tmpdir(), "segno-fuzz-"));
 const logged: string[] = [];
 const local = await startLocal({
   worker: "../test/fuzz/worker.ts",
