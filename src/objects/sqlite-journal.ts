@@ -89,7 +89,7 @@ export class SqliteJournal implements Journal {
     invariant(!early, "Nothing comes after the end of a run.");
     const rows = rowsOf(entries, this.#lastSeq + 1);
     const [first] = rows;
-    if (rows.length === 1 && first && this.#hasSchema && !needsChunks(first)) this.#insert(first);
+    if (rows.length === 1 && first && this.#hasSchema && first.chunks === null) this.#insert(first);
     else this.#storage.transactionSync(() => this.#insertAll(rows));
     this.#hasSchema = true;
     this.#lastSeq += entries.length;
@@ -136,15 +136,13 @@ export class SqliteJournal implements Journal {
 
   #insertAll(rows: readonly NewRow[]): void {
     if (!this.#hasSchema) this.#sql.exec(schema);
-    if (rows.some(needsChunks)) this.#sql.exec(chunkSchema);
+    if (rows.some(({ chunks }) => chunks !== null)) this.#sql.exec(chunkSchema);
     for (const row of rows) this.#insert(row);
   }
 
-  #insert(row: NewRow): void {
-    const { seq, value } = row;
-    const entries = `[${row.entries.join(",")}]`;
-    const chunks = value !== null && needsChunks(row) ? chunksOf(value) : null;
-    this.#sql.exec("INSERT INTO journal (seq, entries, chunks, value) VALUES (?, ?, ?, ?)", seq, entries, chunks?.length ?? null, chunks ? null : value);
+  #insert({ seq, entries, value, chunks }: NewRow): void {
+    const text = `[${entries.join(",")}]`;
+    this.#sql.exec("INSERT INTO journal (seq, entries, chunks, value) VALUES (?, ?, ?, ?)", seq, text, chunks?.length ?? null, value);
     chunks?.forEach((chunk, part) => {
       this.#sql.exec("INSERT INTO chunk (seq, part, value) VALUES (?, ?, ?)", seq, part, chunk);
     });
@@ -155,36 +153,39 @@ interface NewRow {
   readonly seq: number;
   /** As JSON. */
   readonly entries: string[];
-  /** The large value of the row's one entry; null: there is none. */
+  /** The large value of the row's one entry, whole or in chunks; both null: it has none. */
   readonly value: Encoded | null;
+  readonly chunks: readonly string[] | null;
 }
 
 /** Lays entries out in rows, the first of them numbered `seq`. */
 function rowsOf(entries: readonly Entry[], seq: number): NewRow[] {
   const rows: NewRow[] = [];
-  let length = 0;
+  // Nothing joins an entry with a large value.
+  let roomLeft = 0;
   entries.forEach((entry, index) => {
-    const value = "value" in entry ? entry.value : null;
-    const large = isLargerThan(limits.eagerValueBytes, value) ? value : null;
+    const large = largeValueOf(entry);
     const text = JSON.stringify(large === null ? entry : { ...entry, value: null });
-    const last = rows.at(-1);
-    if (last && last.value === null && large === null && length + text.length <= rowLength) last.entries.push(text);
-    else {
-      rows.push({ seq: seq + index, entries: [text], value: large });
-      length = 0;
-    }
-    length += text.length;
+    if (large === null && text.length <= roomLeft) rows.at(-1)?.entries.push(text);
+    else rows.push({ seq: seq + index, entries: [text], ...placed(large) });
+    roomLeft = large === null ? (text.length <= roomLeft ? roomLeft : rowLength) - text.length : 0;
   });
   return rows;
 }
 
-function needsChunks(row: NewRow): boolean {
-  return isLargerThan(limits.rowValueBytes, row.value);
+function largeValueOf(entry: Entry): Encoded | null {
+  const value = "value" in entry ? entry.value : null;
+  return value !== null && isLargerThan(limits.eagerValueBytes, value) ? value : null;
 }
 
-function isLargerThan(limitBytes: number, value: Encoded | null): boolean {
+function placed(large: Encoded | null): Pick<NewRow, "value" | "chunks"> {
+  if (large === null || !isLargerThan(limits.rowValueBytes, large)) return { value: large, chunks: null };
+  return { value: null, chunks: chunksOf(large) };
+}
+
+function isLargerThan(limitBytes: number, value: Encoded): boolean {
   // A UTF-16 unit takes one to three bytes, so most values need not be measured.
-  if (value === null || value.length * 3 <= limitBytes) return false;
+  if (value.length * 3 <= limitBytes) return false;
   return value.length > limitBytes || utf8Bytes(value) > limitBytes;
 }
 
