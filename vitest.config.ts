@@ -36,6 +36,7 @@ export default defineConfig({
             "test/laws/**/*.test.ts",
             "test/objects/**/*.test.ts",
             "test/stories/**/*.test.ts",
+            "test/upgrade/**/*.test.ts",
             "test/visibility/**/*.test.ts",
           ],
           setupFiles: ["./test/pool-workaround.ts"],

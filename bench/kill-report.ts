@@ -6,6 +6,7 @@ import { percentile } from "./statistics.ts";
 export interface Seen {
   readonly seed: number;
   readonly killsAsked: number;
+  readonly runsAsked: number;
   readonly leaseMs: number;
   readonly durationMs: number;
   readonly kills: number;
@@ -84,7 +85,7 @@ export function killReport(seen: Seen): KillReport {
     restartMs: times(seen.restartMs),
     recoveryMs: recovery,
     recoveryMsAll: times(seen.recoveries.map(({ ms }) => ms)),
-    isPassed: seen.findings.length === 0 && seen.kills >= seen.killsAsked && isInTime,
+    isPassed: seen.findings.length === 0 && seen.kills >= seen.killsAsked && seen.runs >= seen.runsAsked && isInTime,
   };
 }
 
@@ -114,7 +115,7 @@ export function killText(report: KillReport, findings: readonly Finding[]): stri
     `index differences ${found.indexDifference}`,
     `restart ${shown(restartMs)}; requests repeated until acknowledged ${report.repeatedRequests}`,
     `recovery ${shown(recoveryMs)}, with a lease of ${report.leaseMs} ms; of steps cut off several times in a row too: ${shown(recoveryMsAll)}`,
-    `${report.runs - failed} passed, ${failed} failed${report.isPassed || failed > 0 ? "" : "; too slow, or too few kills"}`,
+    `${report.runs - failed} passed, ${failed} failed${report.isPassed || failed > 0 ? "" : "; too slow, or too few kills or runs"}`,
   ].join("\n");
 }
 

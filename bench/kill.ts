@@ -11,7 +11,7 @@ import { type LocalWorker, startLocal } from "./local.ts";
 import { seeded } from "./random.ts";
 
 /**
- * `npm run --silent kill-test -- [--kills N] [--runs R] [--seed S] [--json FILE]`: kills workerd with SIGKILL at random moments while at least 50 runs
+ * `npm run --silent kill-test -- [--kills N] [--runs R] [--seed S] [--json FILE] [--minutes M]`: kills workerd with SIGKILL at random moments while at least 50 runs
  * of 22 steps are under way and new ones, their events and operators' acts keep coming, and then holds every run to its promises. The seed decides when
  * it kills, what is done to which run, and how long the world takes to answer; what the machine makes of that is not repeatable.
  */
@@ -21,6 +21,7 @@ const { values: options } = parseArgs({
     runs: { type: "string", default: "0" },
     seed: { type: "string", default: String(Date.now() % 1_000_000) },
     json: { type: "string", default: "" },
+    minutes: { type: "string", default: "0" },
   },
 });
 const kills = Number(options.kills);
@@ -35,8 +36,8 @@ const warmUpMs = 1_500;
 const quietMs = leaseMs + 2_500;
 /** After the last kill, for all runs to end and the index to show it, in ms. */
 const settleMs = 90_000;
-/** For the load and the kills, in ms. A run that hangs must not hang the test. */
-const loadMs = 60_000 + kills * 8_000 + runsAtLeast * 500;
+/** For the load and the kills, in ms: what `--minutes` says, or more than enough, for a run that hangs must not hang the test. A test that is cut short has failed. */
+const loadMs = Number(options.minutes) > 0 ? Number(options.minutes) * 60_000 : 60_000 + kills * 8_000 + runsAtLeast * 500;
 
 const killed: { readonly at: number; readonly isMeasured: boolean }[] = [];
 const restartMs: number[] = [];
@@ -82,6 +83,7 @@ try {
 const report = killReport({
   seed: Number(options.seed),
   killsAsked: kills,
+  runsAsked: runsAtLeast,
   leaseMs,
   durationMs: performance.now(),
   kills: killed.length,
@@ -119,7 +121,7 @@ async function until(isSo: () => boolean): Promise<void> {
 // The kills.
 
 async function killAgainAndAgain(local: LocalWorker): Promise<void> {
-  for (let kill = 1; kill <= kills; kill++) {
+  for (let kill = 1; kill <= kills && performance.now() < loadMs; kill++) {
     const isMeasured = kill % killsPerMeasure === 0 || kill === kills;
     // Most come while the last one is still being recovered from.
     await pause(isMeasured ? warmUpMs : random() * 800);

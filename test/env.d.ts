@@ -2,6 +2,10 @@ import type { D1Migration } from "@cloudflare/vitest-pool-workers";
 import type { SegnoEnv } from "segno";
 
 declare global {
+  interface ImportMeta {
+    /** Vite's: the files of a pattern. */
+    glob(pattern: string, options: { readonly query: "?raw"; readonly import: "default"; readonly eager: true }): Record<string, string>;
+  }
   namespace Cloudflare {
     interface GlobalProps {
       mainModule: typeof import("./worker.ts");

@@ -51,6 +51,7 @@ function problemHeaders(fault: Fault): Record<string, string> {
   const headers: Record<string, string> = { "content-type": "application/problem+json", "cache-control": "no-store" };
   if (fault.code === "unauthorized") headers["www-authenticate"] = 'Bearer realm="segno"';
   if (fault.code === "overloaded") headers["retry-after"] = "1";
+  if (fault.code === "newer_version") headers["retry-after"] = "60";
   if (Array.isArray(fault.details["allow"])) headers["allow"] = fault.details["allow"].join(", ");
   return headers;
 }

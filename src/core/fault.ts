@@ -38,6 +38,7 @@ export const faultCodes = {
   callback_used: { status: 409, title: "The callback was used before; it counts once." },
   signature_invalid: { status: 401, title: "The request's signature is missing, wrong or too old." },
   overloaded: { status: 503, title: "The run could not be reached; try again with the same key." },
+  newer_version: { status: 503, title: "A newer version of Segno has worked on this run; this one leaves it alone." },
   internal: { status: 500, title: "Something broke inside Segno." },
   // What happened inside a run
   non_retryable: { status: 500, title: "The step said that trying again is of no use." },

@@ -15,7 +15,7 @@ import type {
   StepEnded,
   StepStarted,
 } from "./entry.ts";
-import { invariant } from "./fault.ts";
+import { Fault, invariant } from "./fault.ts";
 import {
   applyAttemptClaimed,
   applyAttemptCompleted,
@@ -99,7 +99,7 @@ export function emptyRunState(): RunState {
   };
 }
 
-/** Folds one more entry in. @throws Fault `invariant` for an entry that can't follow what the journal holds. */
+/** Folds one more entry in. @throws Fault `invariant` for an entry that can't follow what the journal holds, `newer_version` for one of a kind that is not known. */
 export function applyEntry(state: RunState, entry: Recorded): void {
   const misplaced = misplacementOf(state, entry);
   invariant(misplaced === null, misplaced ?? "");
@@ -154,7 +154,7 @@ function applyRunEntry(state: RunState, entry: Recorded<RunEntry>): void {
       closeOpenSteps(state, entry);
       return;
     default:
-      entry satisfies never;
+      throw unknownKind(entry);
   }
 }
 
@@ -184,8 +184,14 @@ function applyStepEntry(state: RunState, entry: Recorded<Exclude<Entry, RunEntry
     case "step.failed":
       return applyEnd(state, entry);
     default:
-      entry satisfies never;
+      throw unknownKind(entry);
   }
+}
+
+/** Its code knows what the entry means; folding the rest as if it were not there would be wrong. */
+function unknownKind(entry: never): Fault {
+  const { seq, kind } = entry as Recorded;
+  return new Fault("newer_version", `Entry ${seq} is of the kind ${kind}, which this version of Segno does not know.`, { kind });
 }
 
 function applyCreated(state: RunState, entry: Recorded<RunCreated>): void {

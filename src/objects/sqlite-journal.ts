@@ -1,5 +1,5 @@
 import type { Entry, Recorded } from "#core/entry.ts";
-import { invariant } from "#core/fault.ts";
+import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { type Encoded, utf8Bytes } from "#core/value.ts";
 import type { Journal } from "#engine/ports.ts";
@@ -37,6 +37,12 @@ INSERT INTO journal (seq, entries) SELECT 0, json_object('indexedSeq', indexed_s
 DROP TABLE journal_of_1;
 DROP TABLE head`;
 
+/** @throws Fault `newer_version`: a table of this name says that code of this version can't read the others. The layout above has none, which spares each run a write. */
+function refuseLayout(sql: SqlStorage): never {
+  const { version } = sql.exec<{ version: number }>("SELECT version FROM layout").one();
+  throw new Fault("newer_version", `The run's journal has layout ${version}, which this version of Segno can't read.`, { layout: version });
+}
+
 /** Characters of entries after which a row is full: at three bytes each it stays below the row limit. */
 const rowLength = limits.rowValueBytes / 4;
 
@@ -52,12 +58,15 @@ export class SqliteJournal implements Journal {
   /** The row read last: values are asked for one by one, and mostly in order. */
   #read: { readonly seq: number; readonly entries: readonly Recorded[] } | null = null;
 
+  /** @throws Fault `newer_version` for a journal of a later layout. */
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    const tables = this.#sql.exec("SELECT name FROM sqlite_master WHERE name IN ('journal', 'head')").toArray();
-    this.#hasSchema = tables.length > 0;
-    if (tables.length > 1) storage.transactionSync(() => this.#sql.exec(conversion));
+    const tables = this.#sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE name IN ('journal', 'head', 'layout')").toArray();
+    const has = (table: string): boolean => tables.some(({ name }) => name === table);
+    if (has("layout")) refuseLayout(this.#sql);
+    if (has("head")) storage.transactionSync(() => this.#sql.exec(conversion));
+    this.#hasSchema = has("journal");
     const last = this.#hasSchema ? this.#rows("ORDER BY seq DESC LIMIT 1").at(-1) : undefined;
     this.#lastSeq = last?.seq ?? 0;
     this.#closed = last?.kind === "run.ended";

@@ -7,7 +7,8 @@ import { runDetail, runJournal, runSteps } from "#engine/run-history.ts";
 import type { World } from "../engine/world.ts";
 import { type Feature, play, worldOf } from "./feature.ts";
 import { features } from "./features.ts";
-import { type History, storedHistories, takeUp } from "./history.ts";
+import { type History, takeUp } from "./history.ts";
+import { storedHistories } from "./stored.ts";
 
 /**
  * Runs that an earlier version began go on with today's code. Every stored history is read, replayed, and cut off after each of its commits and gone on with. An entry

@@ -1,5 +1,3 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Entry, Recorded } from "#core/entry.ts";
 import type { World } from "../engine/world.ts";
 
@@ -13,28 +11,10 @@ export interface History {
   readonly commits: readonly (readonly Recorded[])[];
 }
 
-const home = fileURLToPath(new URL(".", import.meta.url));
-
-/** Every stored history, of every version. */
-export function storedHistories(): History[] {
-  const versions = readdirSync(home).filter((name) => /^\d/.test(name));
-  return versions.flatMap((version) =>
-    readdirSync(`${home}${version}`)
-      .sort()
-      .map((file) => {
-        const [head = "", ...commits] = readFileSync(`${home}${version}/${file}`, "utf8").trim().split("\n");
-        return { version, ...JSON.parse(head), commits: commits.map((line) => JSON.parse(line)) };
-      }),
-  );
-}
-
-/** False when this history is there already: what was released stays as it was. */
-export function store({ version, commits, ...head }: History): boolean {
-  const path = `${home}${version}/${head.feature}.jsonl`;
-  if (existsSync(path)) return false;
-  mkdirSync(`${home}${version}`, { recursive: true });
-  writeFileSync(path, `${[head, ...commits].map((line) => JSON.stringify(line)).join("\n")}\n`);
-  return true;
+/** Of a file's text. */
+export function historyOf(version: string, text: string): History {
+  const [head = "", ...commits] = text.trim().split("\n");
+  return { version, ...JSON.parse(head), commits: commits.map((line) => JSON.parse(line)) };
 }
 
 /** Notes which entries a world's journal gets in one commit. @returns the commits so far. */

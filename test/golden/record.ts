@@ -4,7 +4,8 @@ import type { Recorded } from "#core/entry.ts";
 import type { World } from "../engine/world.ts";
 import { begin, type Feature, play, worldOf } from "./feature.ts";
 import { features } from "./features.ts";
-import { commitsOf, store } from "./history.ts";
+import { commitsOf } from "./history.ts";
+import { store } from "./stored.ts";
 
 /**
  * `node test/golden/record.ts`: plays every feature and stores its history under the version in package.json, where there is none yet. Run it when a version
