@@ -44,7 +44,8 @@ function nextDue(object: SimulatedObject, engine: RunEngine, now: number): numbe
   for (const step of model.open.values()) {
     const isStill = (isHeld || model.blocked !== null) && step.start.step !== "notice";
     if (isStill) continue;
-    if (step.phase === "dispatched") due = Math.min(due, now + resendMs);
+    // The longer nobody has taken an attempt, the more seldom it is sent.
+    if (step.phase === "dispatched") due = Math.min(due, now + Math.max(resendMs, Math.min(now - step.attemptAt, longestResendMs)));
     else if (step.phase === "claimed" || step.phase === "running") due = Math.min(due, now + leaseMs);
     else if (step.phase === "retrying") due = Math.min(due, orLease(step.retryAt));
     if (step.wakeAt !== null) due = Math.min(due, orLease(step.wakeAt));
