@@ -56,8 +56,9 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
     checkAddress(context.req.url);
     // The Worker hands its own environment to `fetch`; Hono knows only the part that the API reads itself.
     context.set("ports", options.ports(context.env as Env));
-    await next();
+    // Set before there is a response, for afterwards it would be made anew.
     context.header("cache-control", "no-store");
+    await next();
   });
   api.use("/v1/*", guard);
   addStartRoute(api, options);

@@ -115,11 +115,11 @@ export class Attempts {
   }
 
   /** Aborts and forgets the attempts of these steps, or all. Nothing is reported for them. */
-  abandon(reason: Fault, keys: Iterable<string> = [...this.#underWay.keys()]): void {
+  abandon(reason: string, keys: Iterable<string> = [...this.#underWay.keys()]): void {
     for (const key of keys) {
       const attempt = this.#underWay.get(key);
       this.#underWay.delete(key);
-      attempt?.abort(reason);
+      attempt?.abort(new Fault("cancelled", reason));
     }
     this.rest();
   }

@@ -119,7 +119,7 @@ export class Execution implements PassHost {
   }
 
   /** Drops the code: what is under way is aborted, and nothing that it still does has an effect. */
-  close(reason: Fault): void {
+  close(reason: string): void {
     this.#pass.close();
     this.#attempts.abandon(reason);
   }
@@ -127,7 +127,7 @@ export class Execution implements PassHost {
   /** The journal grew by something that the code may be waiting for. */
   advance(): void {
     for (const key of this.#attempts.keys()) {
-      if (!this.state.open.has(key)) this.#attempts.abandon(new Fault("cancelled", `Step ${key} ended.`), [key]);
+      if (!this.state.open.has(key)) this.#attempts.abandon(`Step ${key} ended.`, [key]);
     }
     this.#goOn();
   }
@@ -221,7 +221,7 @@ export class Execution implements PassHost {
     if (this.state.paused) return this.#holdEnd(outcome);
     this.#unblock();
     const ended = functionEnded(this.state, outcome, { at: this.#ledger.now(), failedKey: outcome.ok ? null : this.#thrownBy(outcome.error) });
-    this.#attempts.abandon(new Fault("cancelled", "The run has ended."));
+    this.#attempts.abandon("The run has ended.");
     this.#ledger.commit([ended]);
     if (ended.kind === "run.ended") this.#events.ended();
     else this.#beginUndoing();
@@ -234,7 +234,7 @@ export class Execution implements PassHost {
   }
 
   nondeterministic(difference: string): void {
-    this.#attempts.abandon(new Fault("cancelled", "The run is blocked."));
+    this.#attempts.abandon("The run is blocked.");
     this.#events.blocked("nondeterminism", difference);
   }
 
@@ -261,7 +261,7 @@ export class Execution implements PassHost {
   /** The object that ran this attempt is gone; this one takes over. */
   #recover(step: StepState): void {
     if (step.lostInARow + 1 >= limits.lostAttemptsInARow) {
-      this.close(new Fault("cancelled", "The run is blocked."));
+      this.close("The run is blocked.");
       return this.#events.blocked("crash_loop", `Step ${step.key} was lost ${limits.lostAttemptsInARow} times in a row; its process may not survive it.`);
     }
     const lost = attemptLost(step, this.#ledger.now(), encodeError(new Fault("attempt_lost", `Attempt ${step.attempt} of ${step.key} was cut off.`)));
@@ -325,7 +325,7 @@ export class Execution implements PassHost {
     this.#unblock();
     this.#undoing = true;
     this.#pass.retire();
-    this.#attempts.abandon(new Fault("cancelled", "The run is rolled back."));
+    this.#attempts.abandon("The run is rolled back.");
     this.#undoNext();
   }
 

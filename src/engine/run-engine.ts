@@ -250,7 +250,7 @@ export class RunEngine {
   drop(): void {
     this.#dropped = true;
     this.#ports.journal.drop();
-    this.#execution?.close(new Fault("cancelled", "The object is gone."));
+    this.#execution?.close("The object is gone.");
   }
 
   #mustExist(): void {
@@ -325,7 +325,7 @@ export class RunEngine {
   }
 
   #block(reason: BlockReason, message: string): void {
-    this.#execution?.close(new Fault("cancelled", "The run is blocked."));
+    this.#execution?.close("The run is blocked.");
     this.#execution = null;
     if (!this.state.blocked) {
       this.#ports.log.error(`Blocked: ${message}`, { reason });
@@ -337,7 +337,7 @@ export class RunEngine {
 
   /** The run has ended: everything in memory is let go, and the index must hear of it. */
   #wrapUp(): void {
-    this.#execution?.close(new Fault("cancelled", "The run has ended."));
+    this.#execution?.close("The run has ended.");
     this.#dispatch.forgetAll();
     this.#ledger.forgetValues();
     this.#publication.requestEnd(summarySeq(this.state, this.busy), this.#ledger.now());
