@@ -23,7 +23,7 @@ export async function askOnce(method: string, path: string, body?: unknown): Pro
 /** Asks until it is done, or refused with a code that only a repeat can get. `notYet`: codes that another moment puts right. */
 export async function ask(method: string, path: string, body: unknown, codes: { readonly done?: readonly string[]; readonly notYet?: readonly string[] } = {}) {
   const { done = [], notYet = [] } = codes;
-  for (let tries = 0; tries < 400; tries++) {
+  for (let tries = 0; tries < 1_500; tries++) {
     const answer = await askOnce(method, path, body);
     if (answer.status < 300 || done.includes(answer.body.code)) return answer;
     if (answer.status !== 503 && answer.status !== 429 && !notYet.includes(answer.body.code)) break;
@@ -55,7 +55,7 @@ export async function indexed(id: string): Promise<Row | null> {
   return rows.get(id) ?? null;
 }
 
-const giveUpMs = 25_000;
+const giveUpMs = 60_000;
 
 /** Waits until the index shows what is looked for. */
 export async function untilIndexed(id: string, isIt: (row: Row) => boolean): Promise<Row> {
