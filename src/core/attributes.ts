@@ -1,5 +1,6 @@
 import { Fault } from "./fault.ts";
 import { limits } from "./limits.ts";
+import { utf8Bytes } from "./value.ts";
 
 /** A searchable value on a run. A Date is stored as epoch ms and so compares as a number. */
 export type AttributeInput = string | number | boolean | Date;
@@ -19,6 +20,8 @@ export function parseAttributes(input: Readonly<Record<string, AttributeInput | 
       throw new Fault("invalid_attributes", `The attribute name ${JSON.stringify(name)} is not allowed: letters, digits, "_", "." and "-", at most 64.`);
     attributes[name] = attributeValue(name, value);
   }
+  if (utf8Bytes(JSON.stringify(attributes)) > limits.attributesBytes)
+    throw new Fault("invalid_attributes", `The attributes of a run take at most ${limits.attributesBytes} bytes as JSON.`);
   return attributes;
 }
 

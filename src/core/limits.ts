@@ -35,6 +35,10 @@ export const limits = {
   attributesPerRun: 32,
   /** Characters of one text attribute. Beyond: fault `invalid_attributes`. */
   attributeTextLength: 512,
+  /** Bytes of a run's attributes as JSON, of the 128 KB that a message to the index holds: control characters take six each. Beyond: fault `invalid_attributes`. */
+  attributesBytes: 48 * 1024,
+  /** Bytes of an error's message in a run's summary, as JSON, and a quarter of that for its name, its code and whom a reason names. Beyond: cut; the run itself keeps the error whole. */
+  summaryTextBytes: 16 * 1024,
   /** Bytes of the open approvals in a run's summary: a message to the index holds 128 KB, attributes and error included. Beyond: those that do not fit come into the inbox when others are decided. */
   shownApprovalsBytes: 32 * 1024,
   /** Characters of the comment on a decision. Beyond: 400 `invalid_request`. */

@@ -2,10 +2,11 @@ import { openApprovals } from "./asked.ts";
 import type { RunEnded } from "./entry.ts";
 import { faultCodes } from "./fault.ts";
 import { failureFingerprint } from "./fingerprint.ts";
+import { limits } from "./limits.ts";
 import type { Reason, RunStatus, RunSummary } from "./run.ts";
 import type { RunState } from "./run-state.ts";
 import { isUnderWay, type StepState } from "./step-state.ts";
-import type { ErrorSummary } from "./value.ts";
+import { cutToBytes, type ErrorSummary } from "./value.ts";
 
 /** What a run's state means to somebody outside: status, reason, next wake, summary. All of it derived, none of it stored. */
 
@@ -89,7 +90,7 @@ function waitReason(step: StepState): Reason {
 
 function approvers(step: StepState): string {
   const asked = step.wait?.for === "approval" ? [...step.wait.assignees, ...(step.escalated ? (step.wait.escalation?.assignees ?? []) : [])] : [];
-  return asked.length === 0 ? "an approval" : `the approval of ${asked.join(", ")}`;
+  return asked.length === 0 ? "an approval" : `the approval of ${cutToBytes(asked.join(", "), limits.summaryTextBytes / 4)}`;
 }
 
 /** The open step that is due first; the one begun first when none is due by time. */

@@ -115,9 +115,19 @@ export interface ErrorSummary {
 
 export function summarizeError(encoded: Encoded): ErrorSummary {
   const error = decode(encoded);
-  if (!(error instanceof Error)) return { name: "Error", message: safeText(error), code: null };
+  if (!(error instanceof Error)) return { name: "Error", message: cutToBytes(safeText(error), limits.summaryTextBytes), code: null };
   const code = "code" in error && (typeof error.code === "string" || typeof error.code === "number") ? String(error.code) : null;
-  return { name: error.name, message: shortText(error.message), code };
+  return {
+    name: cutToBytes(shortText(error.name), limits.summaryTextBytes / 4),
+    message: cutToBytes(shortText(error.message), limits.summaryTextBytes),
+    code: code && cutToBytes(code, limits.summaryTextBytes / 4),
+  };
+}
+
+/** A text that takes no more bytes than that as JSON, which writes a control character in six. */
+export function cutToBytes(text: string, bytes: number): string {
+  if (text.length * 6 <= bytes || utf8Bytes(JSON.stringify(text)) <= bytes) return text;
+  return `${text.slice(0, Math.floor(bytes / 6) - 10)}… (cut)`;
 }
 
 /**

@@ -26,7 +26,8 @@ export function newRun(registry: Registry, command: StartCommand, at: number): R
     runId: command.runId,
     workflow: definition.name,
     version: definition.version,
-    attributes: { ...derivedAttributes(definition, input), ...command.attributes },
+    // Each may be within the limits, and both together beyond them.
+    attributes: parseAttributes({ ...derivedAttributes(definition, input), ...command.attributes }),
     startAt,
     deadlineAt: timeout === undefined ? null : startAt + durationMs(timeout),
     lateAt: expectedDuration === undefined ? null : startAt + durationMs(expectedDuration),

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { utf8Bytes } from "#core/value.ts";
 import { flow, World } from "./world.ts";
 
 test("a run that ends at once publishes once, and its alarm is gone when the index has it", async () => {
@@ -189,4 +190,40 @@ test("an ended run that the index has not heard of, and whose alarm was lost, is
   world.clock.set(world.clock.now() + 7_200_000);
   world.run.engine.repair(null);
   expect(world.run.alarmAt).toBe(world.clock.now() + 30_000);
+});
+
+test("whatever a run is made of, what it publishes fits into one message of the queue", async () => {
+  const odd = (length: number): string => "\u0001".repeat(length);
+  const fails = Object.assign(new Error(odd(9000)), { name: odd(9000), code: odd(9000) });
+  const assignees = Array.from({ length: 200 }, (_, nth) => odd(60) + nth);
+  const attributes = Object.fromEntries(Array.from({ length: 15 }, (_, nth) => [`a${nth}`, odd(500)]));
+  const world = World.begin(
+    flow(({ step }) =>
+      Promise.all([
+        ...["x", "y", "z"].map((name) => step.approval(name, { assignees })),
+        step.do("s".repeat(256), { retries: { limit: 0 }, onFailure: "pause" }, () => Promise.reject(fails)),
+      ]),
+    ),
+    { attributes },
+  );
+  await world.rest();
+  expect(world.status).toBe("paused");
+  await world.pass(60_000);
+
+  expect(world.run.published.length).toBeGreaterThan(0);
+  for (const summary of world.run.published) expect(utf8Bytes(JSON.stringify(summary))).toBeLessThan(128_000);
+});
+
+test("attributes that would not fit into such a message are refused, those of the workflow and those of the start together", () => {
+  const own = (count: number, prefix: string) => Object.fromEntries(Array.from({ length: count }, (_, nth) => [`${prefix}${nth}`, "\u0001".repeat(500)]));
+  const start = (derived: number, sent: number) => () =>
+    World.begin(
+      flow(() => 1, { attributes: () => own(derived, "d") }),
+      { attributes: own(sent, "s") },
+    );
+  expect(start(5, 5)).not.toThrow();
+  expect(start(10, 10)).toThrow(expect.objectContaining({ code: "invalid_attributes" }));
+  const many = (count: number, prefix: string) => Object.fromEntries(Array.from({ length: count }, (_, nth) => [`${prefix}${nth}`, nth]));
+  const definition = flow(() => 1, { attributes: () => many(20, "d") });
+  expect(() => World.begin(definition, { attributes: many(20, "s") })).toThrow(expect.objectContaining({ code: "invalid_attributes" }));
 });
