@@ -81,18 +81,21 @@ function ofProgram(name: string, program: string, steps: number, measured: Measu
   return { name, key: null, unit: "ms", variants: bare, repeats: 1, share: 1, peerMs: 200 + steps * 5, ...measured, measure };
 }
 
-/** Of one measurement. Small, so that the variants take turns often; 500 in all at least. */
-const shortRunCount = 125;
-const shortRunsAtATime = 50;
+/** Of one measurement: small, so that the variants take turns often, and over in time on a busy machine. */
+const shortRunLimits = { runs: 125, ms: 2_000, atATime: 50 };
 
 /** Runs in a second: each is a new object, started and waited for by a request of its own. */
 async function shortRuns(caller: Caller): Promise<number> {
-  let left = shortRunCount;
+  const until = performance.now() + shortRunLimits.ms;
+  let started = 0;
   const lane = async (): Promise<void> => {
-    while (left-- > 0) await caller.run("sequential", 5);
+    while (started < shortRunLimits.runs && (started < shortRunLimits.atATime || performance.now() < until)) {
+      started++;
+      await caller.run("sequential", 5);
+    }
   };
-  const ms = await timed(() => Promise.all(Array.from({ length: shortRunsAtATime }, lane)));
-  return shortRunCount / (ms / 1000);
+  const ms = await timed(() => Promise.all(Array.from({ length: shortRunLimits.atATime }, lane)));
+  return started / (ms / 1000);
 }
 
 /** From sending the event until somebody who waits for the run's end is told of it. */
