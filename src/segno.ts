@@ -90,6 +90,8 @@ export function compose(parts: Composition): Segno {
 /** Writes a batch of summaries into the index, and tells each run that it is there. What can't be written or told is delivered again. */
 async function indexSummaries(batch: MessageBatch<unknown>, index: D1Database, run: (namespace: string, runId: string) => RunHandle): Promise<void> {
   const summaries = batch.messages.map((message) => RunSummary.safeParse(message.body)).flatMap((parsed) => (parsed.success ? [parsed.data] : []));
+  const dropped = batch.messages.length - summaries.length;
+  if (dropped > 0) consoleLog({ queue: batch.queue }).error("Messages that are no summaries were dropped.", { count: dropped });
   try {
     await projectSummaries(index, summaries);
   } catch (error) {

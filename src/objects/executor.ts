@@ -31,6 +31,7 @@ async function handle(message: Message<unknown>, work: (step: StepMessage) => Pr
   const parsed = StepMessage.safeParse(message.body);
   try {
     if (parsed.success) await work(parsed.data);
+    else consoleLog({ message: message.id }).error("A message that is no step message was dropped.");
     message.ack();
   } catch (error) {
     consoleLog({ message: message.id }).warn("A step message could not be handled; it is delivered again.", { error: String(error) });
