@@ -23,7 +23,7 @@ import { Notices } from "./notices.ts";
 import { refuseUnfit, takerOf, withCheckedInput } from "./payload-check.ts";
 import type { EnginePorts, Journal } from "./ports.ts";
 import { Publication } from "./publication.ts";
-import { StallWatch } from "./stall-watch.ts";
+import { StallWatch, stalledMessage } from "./stall-watch.ts";
 import { afterWriting, type TurnJournal } from "./turn-journal.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -57,7 +57,7 @@ export class RunEngine {
     this.#quietWaiters = new Waiters(ports.clock);
     this.#endWaiters = new Waiters(ports.clock);
     this.#longBusy = new LongBusy(ports.clock, () => {
-      this.#publication.request(summarySeq(this.state, this.busy), this.#ledger.now());
+      this.#publication.request(this.summary.seq, this.#ledger.now());
       this.#turnDone();
     });
   }
@@ -163,6 +163,7 @@ export class RunEngine {
     if (wasHeld && !this.state.paused) this.#dispatch.sendAll();
     this.#doDue(now);
     if (entries.length > 0) this.#goOn();
+    else this.#arm();
     return this.summary;
   }
 
@@ -203,12 +204,7 @@ export class RunEngine {
     if (this.state.ended) this.#alarm.learn(null);
     else this.#alarm.set(now + this.#ports.settings.leaseMs);
     this.#doDue(now);
-    if (this.#stallWatch.sawWake(this.#execution)) {
-      this.#block(
-        "stalled",
-        "The code has been waiting for something that is no step. Put what it awaits into a step, so that it can be recorded and timed out.",
-      );
-    }
+    if (this.#stallWatch.sawWake(this.#execution)) this.#block("stalled", stalledMessage);
     this.#proceed();
     this.#turnDone();
   }
@@ -346,7 +342,7 @@ export class RunEngine {
   }
 
   #becameQuiet(): void {
-    if (this.busy) return;
+    if (this.busy || this.#dropped) return;
     this.#longBusy.over();
     this.#publication.request(summarySeq(this.state, this.busy), this.#ledger.now());
     this.#turnDone();

@@ -11,6 +11,8 @@ export class TurnJournal implements Journal {
   readonly #ports: EnginePorts;
   #gathered: Entry[] = [];
   #lastSeq = 0;
+  /** The object is gone: what its code still does must not happen. */
+  #isOver = false;
 
   constructor(ports: EnginePorts) {
     this.#ports = ports;
@@ -39,6 +41,7 @@ export class TurnJournal implements Journal {
   }
 
   append(entries: readonly Entry[]): number {
+    this.#mustLive();
     if (this.#gathered.length === 0) void this.#writeAfterTurn();
     this.#gathered.push(...entries);
     this.#lastSeq += entries.length;
@@ -47,12 +50,14 @@ export class TurnJournal implements Journal {
 
   /** Writes what was gathered. When the journal refuses it, memory can't be trusted any more and the object is dropped. */
   write(): void {
+    this.#mustLive();
     if (this.#gathered.length === 0) return;
     const entries = this.#gathered;
     this.#gathered = [];
     try {
       this.#ports.journal.append(entries);
     } catch (error) {
+      this.#isOver = true;
       this.#ports.abort(error);
       throw error;
     }
@@ -61,6 +66,11 @@ export class TurnJournal implements Journal {
   /** Forgets what was not written: the object is gone. */
   drop(): void {
     this.#gathered = [];
+    this.#isOver = true;
+  }
+
+  #mustLive(): void {
+    if (this.#isOver) throw new Error("The object is gone.");
   }
 
   get #written(): Journal {
