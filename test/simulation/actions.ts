@@ -19,6 +19,8 @@ export function perform(world: World, attempt: Attempt): unknown {
   const { key, script } = attempt;
   checkAttempt(world, object, attempt);
   const { life } = object;
+  // What a turn that was lost was told counts no more.
+  if (!executing) object.answers.delete(`${key}/${attempt.attempt}`);
   const isBad = attempt.attempt <= script.failures && !(script.failures === always && world.calm);
   const answered = isBad ? badAnswer(attempt) : goodAnswer(attempt);
   const answer = (): unknown => {

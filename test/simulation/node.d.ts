@@ -12,3 +12,25 @@ declare module "node:worker_threads" {
     terminate(): Promise<number>;
   }
 }
+
+declare module "node:module" {
+  interface Loaded {
+    readonly format?: string;
+    readonly source?: unknown;
+    readonly shortCircuit?: boolean;
+  }
+  export function registerHooks(hooks: { load(url: string, context: object, next: (url: string, context: object) => Loaded): Loaded }): void;
+}
+
+declare module "node:fs" {
+  export function writeFileSync(path: string, text: string): void;
+}
+
+declare module "node:child_process" {
+  export function execFile(
+    file: string,
+    parameters: readonly string[],
+    options: { readonly maxBuffer: number },
+    done: (error: Error | null, output: string, trouble: string) => void,
+  ): void;
+}
