@@ -1,4 +1,5 @@
 import type { Operation, StartCommand } from "#core/command.ts";
+import type { Entry } from "#core/entry.ts";
 import { isFinal, type RunStatus } from "#core/run.ts";
 import { encode } from "#core/value.ts";
 import { takenOver } from "#engine/run-history.ts";
@@ -275,7 +276,7 @@ function valueFor(
 ): string | null {
   if (action === "fail") return givenUp;
   if (action === "complete") return open.step === "do" || open.step === "run" || open.step === "compensation" ? byHand : good;
-  if (action !== "retry" || b % 2 === 0 || open.value === null || open.step === "notice" || open.step === "compensation") return null;
+  if (action !== "retry" || b % 4 === 0 || open.value === null || open.step === "notice" || open.step === "compensation") return null;
   const corrected: ActInput = { run: object.run, key: open.key, v: "corrected" };
   return encode(corrected);
 }
@@ -300,7 +301,9 @@ function undo(world: World, b: number): void {
   link(world, source, { runId: firstRun, relation: "rollback", step: from });
 }
 
-function link(world: World, source: SimulatedObject, origin: Parameters<typeof takenOver>[1]): void {
+type Origin = Parameters<typeof takenOver>[1];
+
+function link(world: World, source: SimulatedObject, origin: Origin): void {
   const command = startCommand(world, secondRun);
   const journal = {
     load: () => source.entries.slice(0, source.durable.size),
@@ -312,6 +315,7 @@ function link(world: World, source: SimulatedObject, origin: Parameters<typeof t
     isHosted: false,
     answered: (taken) => {
       if (taken.type !== "ok" || world.objects[1]) return;
+      checkTaken(source, origin, taken.value.entries);
       const object = world.object(secondRun);
       callUntilAnswered(object, {
         name: `start from ${origin.relation}`,
@@ -321,6 +325,17 @@ function link(world: World, source: SimulatedObject, origin: Parameters<typeof t
       });
     },
   });
+}
+
+/** A fork takes over what had its result before the first step that happens again began, with the key that it was done under. */
+function checkTaken({ world, entries: known, model }: SimulatedObject, { relation, step }: Origin, taken: readonly Entry[]): void {
+  const firstSeq = step === null ? 0 : (model.steps.get(step)?.startSeq ?? 0);
+  for (const entry of taken) {
+    if (entry.kind === "step.started") world.check(entry.keyRunId !== null, "fork", () => `${entry.key} is taken over without the run that its key names`);
+    if (relation !== "fork" || (entry.kind !== "step.completed" && entry.kind !== "step.failed")) continue;
+    const end = known.find((it) => it.kind === entry.kind && it.key === entry.key);
+    world.check(end !== undefined && end.seq < firstSeq, "fork", () => `${entry.key} is taken over; it ended at ${end?.seq}, and ${step} began at ${firstSeq}`);
+  }
 }
 
 /** What brings a run on that stands still for somebody's sake. False: nobody can. */

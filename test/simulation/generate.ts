@@ -70,14 +70,14 @@ const actWeights: readonly (readonly [What, number])[] = [
   ["cancel", 5],
   ["terminate", 2],
   ["rollback", 3],
-  ["retry", 5],
+  ["retry", 8],
   ["complete", 3],
   ["skip", 3],
   ["fail", 3],
-  ["decide", 7],
-  ["call_back", 5],
-  ["fork", 3],
-  ["undo", 3],
+  ["decide", 9],
+  ["call_back", 7],
+  ["fork", 6],
+  ["undo", 7],
 ];
 const actTotal = actWeights.reduce((sum, [, weight]) => sum + weight, 0);
 

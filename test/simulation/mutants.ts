@@ -68,8 +68,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "one person's approval counts twice",
     file: "core/approval.ts",
-    find: "if (earlier?.decision === decision) return [];",
-    replace: "if (earlier?.decision === decision && step.endSeq !== null) return [];",
+    find: "const earlier = step.decisions.find((it) => it.actor === actor);",
+    replace: "const earlier = step.decisions.find((it) => it.actor === actor && step.endSeq !== null);",
   },
   {
     name: "a rejection does not end an approval",
@@ -260,10 +260,10 @@ export const mutants: readonly Mutant[] = [
     replace: "if (!isFine && standing === undefined) this.set(at);",
   },
   {
-    name: "the alarm is not set first",
-    file: "engine/run-engine.ts",
-    find: "else this.#alarm.set(now + this.#ports.settings.leaseMs);",
-    replace: "else this.#alarm.learn(null);",
+    name: "a blocked run never looks again",
+    file: "engine/next-wake.ts",
+    find: "if (state.blocked) return leaseAt === null ? Math.min(standing, blockedPollAt) : standing;",
+    replace: "if (state.blocked) return standing;",
   },
   {
     name: "while code executes there is no lease",
