@@ -140,7 +140,7 @@ export const StepView = z
     input: Value,
     output: Value,
     error: Value,
-    attempts: z.array(AttemptView),
+    attempts: z.array(AttemptView).openapi({ description: `The newest ${limits.shownAttempts}; the journal has all.` }),
     callbackUrl: z.string().nullable().openapi({ description: "The address that an open callback waits to be called at." }),
     approval: ApprovalView.nullable().openapi({ description: "Null for a step that is none." }),
     seq: z.number(),

@@ -20,6 +20,10 @@ export const limits = {
   eagerValueBytes: 4 * 1024,
   /** Characters of the values on one page of steps or entries, as they travel in one RPC message of at most 32 MiB; a single item may have more. Beyond: the page ends. */
   pageLength: 4 * 1024 * 1024,
+  /** Attempts of a step that are shown with their errors, the newest. A step that is tried for weeks has more than fit into one RPC message. Beyond: the oldest are left to the journal. */
+  shownAttempts: 200,
+  /** Bytes of the form in one decision, encoded: a step is shown with all its decisions. Beyond: fault `value_too_large`. */
+  formBytes: 256 * 1024,
   /** Characters of the values that a fork or rollback takes over, as they travel in one RPC message of at most 32 MiB. Beyond: fault `value_too_large`. */
   takenOverLength: 14 * 1024 * 1024,
   /** Digits of one BigInt in a value that a caller sends: reading takes time that grows with their square. Beyond: 400 `invalid_request`. */

@@ -82,8 +82,11 @@ function pageOf<S, T extends { readonly seq: number }>(found: readonly S[], limi
   return { items, next: null };
 }
 
-function valuesLength(item: object): number {
-  return Object.values(item).reduce((sum: number, field) => sum + (typeof field === "string" ? field.length : 0), 0);
+/** Characters of all texts in it: its values, and those of its attempts and decisions. */
+function valuesLength(item: unknown): number {
+  if (typeof item === "string") return item.length;
+  if (typeof item !== "object" || item === null) return 0;
+  return Object.values(item).reduce((sum: number, part) => sum + valuesLength(part), 0);
 }
 
 /** The steps that a rollback would undo, in that order. @throws Fault `run_not_found`, `step_not_found`. */
@@ -160,15 +163,18 @@ function approvalRecord(shown: (seq: number) => Encoded, step: StepState): Appro
   return { assignees: askedPeople({ step, spec: step.wait }), quorum, form, escalated: step.escalated, decisions };
 }
 
+/** The newest attempts of a step. */
 function attemptRecords(shown: (seq: number) => Encoded, step: StepState, entries: readonly Recorded<StepEntry>[]): readonly AttemptRecord[] {
-  const attempts: AttemptRecord[] = [];
-  if (step.dispatch === null) return attempts;
+  if (step.dispatch === null) return [];
+  const ended: EndedAttempt[] = [];
   let startedAt = step.startedAt;
   for (const entry of entries) {
     if (entry.kind === "attempt.started") startedAt = entry.at;
-    const ended = attemptEnd(shown, step, entry);
-    if (ended) attempts.push({ attempt: entry.kind === "step.started" ? 1 : entry.attempt, startedAt, endedAt: entry.at, ...ended });
+    const end = attemptEnd(step, entry);
+    if (end && entry.kind !== "step.started") ended.push({ ...end, attempt: entry.attempt, startedAt, endedAt: entry.at, seq: entry.seq });
   }
+  const newest = ended.slice(-limits.shownAttempts);
+  const attempts = newest.map(({ hasError, seq, ...attempt }): AttemptRecord => ({ ...attempt, error: hasError ? shown(seq) : null }));
   if (attempts.at(-1)?.attempt !== step.attempt) {
     attempts.push({ attempt: step.attempt, startedAt, endedAt: step.endedAt, outcome: step.status === "cancelled" ? "cancelled" : null, error: null });
   }
@@ -177,28 +183,34 @@ function attemptRecords(shown: (seq: number) => Encoded, step: StepState, entrie
 
 interface AttemptEnd {
   readonly outcome: AttemptRecord["outcome"];
-  readonly error: Encoded | null;
+  /** The entry's value is its error. */
+  readonly hasError: boolean;
+}
+
+/** An attempt that is over, its error not read yet. `seq`: the entry that ended it. */
+interface EndedAttempt extends AttemptEnd, Pick<AttemptRecord, "attempt" | "startedAt" | "endedAt"> {
+  readonly seq: number;
 }
 
 /** How an entry ended an attempt; null for one that did not. */
-function attemptEnd(shown: (seq: number) => Encoded, step: StepState, entry: Recorded<StepEntry>): AttemptEnd | null {
+function attemptEnd(step: StepState, entry: Recorded<StepEntry>): AttemptEnd | null {
   switch (entry.kind) {
     case "attempt.failed":
-      return { outcome: entry.lost ? "lost" : "failed", error: shown(entry.seq) };
+      return { outcome: entry.lost ? "lost" : "failed", hasError: true };
     case "attempt.completed":
-      return { outcome: "completed", error: null };
+      return { outcome: "completed", hasError: false };
     case "step.parked":
-      return { outcome: "failed", error: shown(entry.seq) };
+      return { outcome: "failed", hasError: true };
     case "step.completed":
     case "step.failed":
-      return stepEndOf(shown, step, entry);
+      return stepEndOf(step, entry);
     default:
       return null;
   }
 }
 
 /** The end of a step is that of its last attempt, unless a person or a wait brought it. */
-function stepEndOf(shown: (seq: number) => Encoded, step: StepState, entry: Recorded<StepEnded>): AttemptEnd | null {
+function stepEndOf(step: StepState, entry: Recorded<StepEnded>): AttemptEnd | null {
   if (step.wait !== null || entry.outcome !== null) return null;
-  return entry.kind === "step.completed" ? { outcome: "completed", error: null } : { outcome: "failed", error: shown(entry.seq) };
+  return entry.kind === "step.completed" ? { outcome: "completed", hasError: false } : { outcome: "failed", hasError: true };
 }

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ApprovalRecord, StepRecord } from "#core/command.ts";
 import { Fault } from "#core/fault.ts";
 import { jsonSchemaOf } from "#core/json-schema.ts";
+import { limits } from "#core/limits.ts";
 import { decode, encode } from "#core/value.ts";
 import { signToken } from "#objects/callback-token.ts";
 import { slackApprovalBlocks } from "#sdk/slack-blocks.ts";
@@ -123,6 +124,17 @@ test.each([
   expect((await ask(path, asked)).body.code).toBe(code);
   expect((await ask(path, { ...asked, headers: { authorization: null } })).body.code).toBe("unauthorized");
   expect(fakes.writes).toEqual([]);
+});
+
+test("a form that is larger than all decisions together could be shown with is refused", async () => {
+  const made = await waiting({ quorum: 100 });
+  const form = "x".repeat(limits.formBytes);
+
+  const byApi = await made.ask("/v1/approvals/run/legal/decide", { body: { decision: "approved", actor: "ada", form } });
+  const byLink = await made.ask(link, { body: { decision: "approved", form }, headers: json });
+
+  expect([byApi, byLink]).toMatchObject([1, 2].map(() => ({ status: 413, body: { code: "value_too_large" } })));
+  expect(decisions(made)).toEqual([]);
 });
 
 test("opening a link shows what is asked and decides nothing, however often and in whatever way", async () => {

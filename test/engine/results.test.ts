@@ -1,8 +1,11 @@
 import { expect, test } from "vitest";
 import { z } from "zod";
+import { limits } from "#core/limits.ts";
 import { encode } from "#core/value.ts";
+import { runStep, runSteps } from "#engine/run-history.ts";
 import { automation } from "#sdk/automation.ts";
 import { NonRetryableError } from "#sdk/errors.ts";
+import type { Step } from "#sdk/step.ts";
 import { broken } from "./steps.ts";
 import { flow, World } from "./world.ts";
 
@@ -241,4 +244,24 @@ test("a corrected input of which the schema makes what can't be recorded is refu
 
   expect(retry).toThrow(expect.objectContaining({ code: "invalid_input" }));
   expect(world.entries.length).toBe(entries);
+});
+
+test("a step that was tried for weeks is shown with its newest attempts, and a page of such steps stays within one message", async () => {
+  const long = "x".repeat(8000);
+  const retries = { limit: 400, delay: 1, backoff: "constant", jitter: 0 } as const;
+  const stubborn =
+    (name: string) =>
+    ({ step }: { step: Step }) =>
+      step.do(name, { retries, onFailure: "continue" }, () => broken(long));
+  const world = World.begin(flow(async (context) => [await stubborn("a")(context), await stubborn("b")(context), await stubborn("c")(context)]));
+  await world.finish();
+
+  const { attempts } = runStep(world.historySource, "a");
+  const page = runSteps(world.historySource, 0, 200);
+
+  expect(attempts.length).toBe(limits.shownAttempts);
+  expect([attempts[0]?.attempt, attempts.at(-1)?.attempt]).toEqual([402 - limits.shownAttempts, 401]);
+  expect(JSON.stringify(page.items).length).toBeLessThan(limits.pageLength + 5 * 1024 * 1024);
+  const rest = runSteps(world.historySource, page.next ?? 0, 200);
+  expect([...page.items, ...rest.items].map((step) => step.key)).toEqual(["a", "b", "c"]);
 });
