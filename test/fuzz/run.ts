@@ -64,13 +64,15 @@ try {
   rmSync(directory, { recursive: true, force: true });
 }
 if (findings.length > 0) for (const line of logged.slice(0, 20)) console.log(`log: ${line.slice(0, 600)}`);
-const { inputs, operations, statuses, codes } = fuzzer.counts;
+const { inputs, operations, askedAgain, statuses, codes } = fuzzer.counts;
 if (options.json !== "")
-  writeFileSync(options.json, JSON.stringify({ seed: options.seed, inputs, operations, statuses, codes, seconds: Number(seconds()), findings }));
+  writeFileSync(options.json, JSON.stringify({ seed: options.seed, inputs, operations, askedAgain, statuses, codes, seconds: Number(seconds()), findings }));
 const classes = Object.entries(statuses)
   .sort()
   .map(([status, count]) => `${status} ${count}`);
-console.log(`seed ${options.seed}: ${inputs} inputs to ${operations} operations in ${seconds()} s: ${classes.join(", ")}; ${findings.length} violations`);
+console.log(
+  `seed ${options.seed}: ${inputs} inputs to ${operations} operations in ${seconds()} s: ${classes.join(", ")}; ${askedAgain} asked again for their slowness; ${findings.length} violations`,
+);
 process.exit(findings.length > 0 ? 1 : 0);
 
 function seconds(): string {
