@@ -156,6 +156,8 @@ export interface StepStarted {
   readonly compensates: boolean;
   /** Its effect must not happen twice without somebody saying so. */
   readonly unsafeToRepeat: boolean;
+  /** Its output is hidden wherever the run is shown. Journals of 0.1.0 do not have it: false. */
+  readonly sensitive?: boolean;
   /** The run whose idempotency key the step's attempts sent, where it was taken over from there; null: this run. */
   readonly keyRunId: string | null;
   /** When a wait ends by itself, in epoch ms: the sleep's end or the wait's time-out. Null: never. */

@@ -7,7 +7,7 @@ export const limits = {
   /** Characters in a step, event or workflow name. Beyond: fault `invalid_name`. */
   nameLength: 256,
   /** Characters in a run id, so that an object name and an idempotency key stay short. Beyond: fault `invalid_id`. */
-  runIdLength: 100,
+  runIdLength: 200,
   /** Bytes of one HTTP request body. The platform refuses RPC messages over 32 MiB; this leaves room for encoding. Beyond: 413 `body_too_large`. */
   bodyBytes: 8 * 1024 * 1024,
   /** Levels of nesting in a JSON body, a few more than in a value that it holds. Beyond: 400 `invalid_request`. */

@@ -40,6 +40,8 @@ export interface StepState {
   readonly fallback: Encoded | null;
   readonly compensates: boolean;
   readonly unsafeToRepeat: boolean;
+  /** Its output is hidden wherever the run is shown. */
+  readonly sensitive: boolean;
   /** The run whose idempotency key the step's attempts sent; null: this one. */
   readonly keyRunId: string | null;
   readonly wait: WaitSpec | null;
@@ -110,6 +112,7 @@ export function stepOf(entry: Recorded<StepStarted>): StepState {
     fallback: entry.fallback,
     compensates: entry.compensates,
     unsafeToRepeat: entry.unsafeToRepeat,
+    sensitive: entry.sensitive ?? false,
     keyRunId: entry.keyRunId,
     wait: entry.wait,
     status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",

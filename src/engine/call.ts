@@ -1,6 +1,7 @@
 import type { FailurePolicy, StepKind, StepOutcome } from "#core/entry.ts";
 import type { RetryPolicy } from "#core/retry-policy.ts";
 import type { StepState } from "#core/step-state.ts";
+import type { RetryIf } from "#sdk/errors.ts";
 
 /** A step call by a workflow function: what the step is, how it begins, and what the function gets. */
 
@@ -13,9 +14,9 @@ export interface CallRequest {
   readonly begin: Begin;
   /** Runs one attempt in the run object. Null for steps without such attempts. */
   readonly attempt: ((context: AttemptArguments) => unknown) | null;
-  readonly retryIf: ((error: unknown, context: { readonly attempt: number }) => boolean) | undefined;
+  readonly retryIf: RetryIf | undefined;
   /** How to undo the step; null: it declares nothing. */
-  readonly compensation: { readonly policy: RetryPolicy; readonly run: (context: UndoArguments) => unknown } | null;
+  readonly compensation: { readonly policy: RetryPolicy; readonly retryIf: RetryIf | undefined; readonly run: (context: UndoArguments) => unknown } | null;
   /** Turns what was recorded into what the author gets. */
   readonly result: (recorded: RecordedResult) => unknown;
   /** Says what is wrong with a payload; empty when nothing is. */
@@ -44,6 +45,7 @@ export interface StartFields {
   readonly fallback: string | null;
   readonly compensates: boolean;
   readonly unsafeToRepeat: boolean;
+  readonly sensitive?: boolean;
   readonly value: string | null;
 }
 
@@ -60,6 +62,9 @@ export interface UndoArguments extends AttemptArguments {
   readonly output: unknown;
   readonly inDoubt: boolean;
   readonly undoneKey: string;
+  readonly stepAttempt: number;
+  /** What failed the run; undefined where somebody asked for the rollback. */
+  readonly error: unknown;
 }
 
 export interface RecordedResult {

@@ -362,7 +362,7 @@ export class Execution implements PassHost {
     const step = this.state.steps.get(key);
     const compensation = call?.compensation;
     if (!call || !step || !compensation) return null;
-    const { policy, run } = compensation;
+    const { policy, retryIf, run } = compensation;
     const fields: StartFields = {
       dispatch: "inline",
       policy,
@@ -384,10 +384,26 @@ export class Execution implements PassHost {
       attempt: (args) => {
         const inDoubt = isInDoubt(step);
         const output = inDoubt || step.resultSeq === null ? undefined : decode(this.#ports.journal.value(step.resultSeq));
-        return run({ ...args, signal: args.signal, input: this.#inputOf(step), output, inDoubt, undoneKey: key });
+        return run({
+          ...args,
+          signal: args.signal,
+          input: this.#inputOf(step),
+          output,
+          inDoubt,
+          undoneKey: key,
+          stepAttempt: step.attempt,
+          error: this.#rollbackError(),
+        });
       },
-      retryIf: undefined,
+      retryIf,
     };
+  }
+
+  /** What failed the run that is rolled back; undefined when no error did. */
+  #rollbackError(): unknown {
+    const { rollback } = this.state;
+    const value = rollback?.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback?.value;
+    return typeof value === "string" ? decode(value) : undefined;
   }
 
   /** Lines that a replay repeats were written the first time. */

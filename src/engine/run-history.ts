@@ -4,17 +4,20 @@ import type { Recorded, RunCreated, RunEnded, RunOrigin, StepEnded, StepEntry } 
 import { Fault, invariant } from "#core/fault.ts";
 import { entriesForFork, entriesForRollback, type ForkPlan, forkPlan, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
-import { redact } from "#core/redaction.ts";
+import { redact, redactedText } from "#core/redaction.ts";
 import { stepsToUndo } from "#core/rollback.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
 import { dueAt } from "#core/run-view.ts";
 import { idempotencyKey } from "#core/step-key.ts";
 import type { StepState } from "#core/step-state.ts";
-import type { Encoded } from "#core/value.ts";
+import { type Encoded, encode } from "#core/value.ts";
 import type { CallbackMint, Journal } from "./ports.ts";
 
 /** What a run's journal tells those who ask: the run whole, its steps with their attempts. It reads, and never writes. */
+
+/** What is shown of a sensitive output. */
+const hidden = encode(redactedText);
 
 export interface HistorySource {
   readonly state: RunState;
@@ -65,7 +68,8 @@ export function runJournal(source: HistorySource, after: number, limit: number):
   return pageOf(entries, limit, (entry) => {
     if (!("value" in entry) || (entry.value === null && !entry.valueOmitted)) return entry;
     const { valueOmitted: _omitted, ...whole } = entry;
-    return { ...whole, value: redact(journal.value(entry.seq), state.redact) } as Recorded;
+    const isHidden = entry.kind === "step.completed" && state.steps.get(entry.key)?.sensitive === true;
+    return { ...whole, value: isHidden ? hidden : redact(journal.value(entry.seq), state.redact) } as Recorded;
   });
 }
 
@@ -141,7 +145,7 @@ function stepRecord(source: HistorySource, step: StepState, entries: readonly Re
     outcome: step.outcome,
     idempotencyKey: idempotencyKey(created.namespace, step.keyRunId ?? created.runId, step.key),
     input: step.inputSeq === null ? null : shown(step.inputSeq),
-    output: step.status === "completed" ? result : null,
+    output: step.status === "completed" ? (step.sensitive && result !== null ? hidden : result) : null,
     error: step.status === "failed" ? result : null,
     attempts: attemptRecords(shown, step, entries),
     callbackUrl: isOpenCallback

@@ -40,7 +40,8 @@ export function createStep(host: StepHost): Step {
     do: (name: string, ...rest: [unknown, unknown?]) => callDo(host, name, rest),
     run: (automation: AnyAutomation, input: unknown, options: RunOptions = {}) => callRun(host, automation, { input, options }),
     sleep: (name: string, duration: Duration) => callSleep(host, name, (now) => now + durationMs(duration)),
-    sleepUntil: (name: string, time: Date | number) => callSleep(host, name, () => timeMs(time)),
+    sleepUntil: (name: string, time: Date | number | ((now: number) => Date | number)) =>
+      callSleep(host, name, (now) => timeMs(typeof time === "function" ? time(now) : time)),
     waitForEvent: (name: string, options: EventOptions<unknown> = {}) => callEvent(host, name, options),
     callback: (name: string, options: CallbackOptions<unknown>, request?: CallbackRequest) => callCallback(host, name, { options, request }),
     approval: (name: string, options: ApprovalOptions<unknown>) =>
@@ -167,9 +168,10 @@ interface AttemptFieldOptions {
   readonly fallback?: unknown;
   readonly compensate?: Compensation<unknown, unknown> | undefined;
   readonly repeat?: "safe" | "unsafe" | undefined;
+  readonly sensitive?: "output" | undefined;
 }
 
-type RecoveryField = "redact" | "onFailure" | "fallback" | "compensates" | "unsafeToRepeat";
+type RecoveryField = "redact" | "onFailure" | "fallback" | "compensates" | "unsafeToRepeat" | "sensitive";
 
 /** Of a step that declares nothing about failure. */
 const plainStep: Pick<StartFields, RecoveryField> = { redact: [], onFailure: "fail", fallback: null, compensates: false, unsafeToRepeat: false };
@@ -181,22 +183,26 @@ function recoveryFields(options: AttemptFieldOptions): Pick<StartFields, Recover
     fallback: options.fallback === undefined ? null : encode(options.fallback),
     compensates: options.compensate !== undefined,
     unsafeToRepeat: options.repeat === "unsafe",
+    ...(options.sensitive === "output" && { sensitive: true }),
   };
 }
 
 function compensationCall(host: StepHost, compensation: Compensation<unknown, unknown> | undefined): CallRequest["compensation"] {
   if (compensation === undefined) return null;
-  const { run, retries, timeout } = typeof compensation === "function" ? { run: compensation } : compensation;
+  const { run, retries, retryIf, timeout } = typeof compensation === "function" ? { run: compensation } : compensation;
   return {
     policy: retryPolicy(retries, timeout),
+    retryIf,
     run: (args) => {
-      const { output, inDoubt } = args;
+      const { output, inDoubt, stepAttempt, error } = args;
       return run({
         ...attemptContext(host, args),
         idempotencyKey: host.idempotencyKey(args.key),
         output,
         inDoubt,
         stepIdempotencyKey: host.idempotencyKey(args.undoneKey),
+        stepAttempt,
+        error,
       });
     },
   };

@@ -1,6 +1,7 @@
 import type { Duration } from "#core/duration.ts";
 import type { RetryOptions } from "#core/retry-policy.ts";
 import type { AttemptContext } from "./automation.ts";
+import type { RetryIf } from "./errors.ts";
 
 /** What undoes a step gets. `idempotencyKey` is the compensation's own; that of the step stands beside it, for finding out what it did. */
 export interface CompensationContext<Input, Output> extends AttemptContext {
@@ -11,6 +12,10 @@ export interface CompensationContext<Input, Output> extends AttemptContext {
   readonly inDoubt: boolean;
   /** The key that the step's attempts sent. */
   readonly stepIdempotencyKey: string;
+  /** The last attempt of the step, from 1. */
+  readonly stepAttempt: number;
+  /** What failed the run, as it was recorded; undefined when an operator asked for the rollback. */
+  readonly error: unknown;
 }
 
 /**
@@ -22,6 +27,7 @@ export type Compensation<Input, Output> =
   | {
       readonly run: (context: CompensationContext<Input, Output>) => unknown;
       readonly retries?: RetryOptions;
+      readonly retryIf?: RetryIf;
       /** Per attempt. Default `"10m"`. */
       readonly timeout?: Duration;
     };

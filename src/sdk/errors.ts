@@ -43,7 +43,7 @@ export function isCancelled(error: unknown): boolean {
   return faultCodeOf(error) === "cancelled";
 }
 
-/** What an error says about trying again. `retryIf` is the step's own opinion; a throwing `retryIf` counts as yes, for the failure is still the step's. */
+/** What an error says about trying again. `retryIf` is the step's own opinion; one that throws, or names a duration that can't be read, counts as yes, for the failure is still the step's. */
 export function verdictOf(error: unknown, attempt: number, now: number, retryIf: RetryIf | undefined): FailureVerdict {
   const code = faultCodeOf(error);
   const retryAfterMs = code === "retry_after" ? retryAfterOf(error, now) : null;
@@ -51,15 +51,22 @@ export function verdictOf(error: unknown, attempt: number, now: number, retryIf:
     return { retryable: false, retryAfterMs };
   }
   if (error instanceof Error && error.name === "NonRetryableError") return { retryable: false, retryAfterMs };
-  return { retryable: retryIf === undefined || retryAllowed(retryIf, error, attempt), retryAfterMs };
+  const opinion = retryIf === undefined ? true : opinionOf(retryIf, error, attempt);
+  return { retryable: opinion !== false, retryAfterMs: typeof opinion === "number" ? opinion : retryAfterMs };
 }
 
-/** Decides whether a failed attempt is worth another one. Called with what the attempt threw. */
-export type RetryIf = (error: unknown, context: { readonly attempt: number }) => boolean;
+/**
+ * Decides whether a failed attempt is worth another one, and when. Called with what the attempt threw. False: it is not. True: after the policy's pause. A duration:
+ * after that instead, as with `RetryAfterError`.
+ * @example retryIf: (error) => (error instanceof RateLimited ? error.resetAfterMs : true)
+ */
+export type RetryIf = (error: unknown, context: { readonly attempt: number }) => boolean | Duration;
 
-function retryAllowed(retryIf: RetryIf, error: unknown, attempt: number): boolean {
+/** Whether to try again, or after how many ms. */
+function opinionOf(retryIf: RetryIf, error: unknown, attempt: number): boolean | number {
   try {
-    return retryIf(error, { attempt });
+    const opinion = retryIf(error, { attempt });
+    return typeof opinion === "boolean" ? opinion : Math.min(durationMs(opinion), limits.waitMs);
   } catch {
     return true;
   }

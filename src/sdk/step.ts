@@ -28,6 +28,8 @@ export interface DoOptions<Input, Output = unknown> extends AttemptOptions {
   readonly repeat?: "safe" | "unsafe";
   /** Names of properties that are hidden, at any depth, wherever the run is shown. */
   readonly redact?: readonly string[];
+  /** `"output"`: what it returns is hidden as a whole wherever the run is shown. The workflow gets it as ever. */
+  readonly sensitive?: "output";
   /** Recorded with the step and handed to the function, the same at every attempt. */
   readonly input?: Input;
 }
@@ -182,8 +184,12 @@ export interface Step {
   /** Waits. A waiting run costs nothing and survives everything. */
   sleep(name: string, duration: Duration): Promise<void>;
 
-  /** Waits until a time (Date or epoch ms). A time that has passed ends the wait at once, now and at every replay. */
-  sleepUntil(name: string, time: Date | number): Promise<void>;
+  /**
+   * Waits until a time (Date or epoch ms). A time that has passed ends the wait at once, now and at every replay. A function is asked once, at the first
+   * execution, with the time of then in epoch ms; what it throws is the step's failure.
+   * @example await step.sleepUntil("next hour", (now) => Math.ceil((now + 1) / 3_600_000) * 3_600_000);
+   */
+  sleepUntil(name: string, time: Date | number | ((now: number) => Date | number)): Promise<void>;
 
   /**
    * Waits for an event sent to this run. An event that came before the wait is kept for it; several of one name are taken in order of arrival,
