@@ -21,7 +21,8 @@ const layers = [
   { name: "api", imports: ["core", "sdk", "visibility", "objects"], packages: ["hono", "hono/*", "@hono/zod-openapi", "standardwebhooks"] },
   { name: "client", imports: ["core", "sdk"], packages: [] },
   { name: "cli", imports: ["core", "client"], packages: ["node:*"], files: ["src/client/cli.ts", "src/client/cli/**"], console: true },
-  { name: "cloudflare", imports: ["core", "sdk", "client"], packages: [] },
+  // Its bindings call run objects in the same Worker, without HTTP in between.
+  { name: "cloudflare", imports: ["core", "sdk", "objects"], packages: ["cloudflare:*"] },
 ];
 
 /** The composition roots, directly in src/: they may import every layer, and are the package's doors. */

@@ -18,7 +18,7 @@ import type {
 } from "#core/command.ts";
 import type { Recorded, RunOrigin } from "#core/entry.ts";
 import type { Answer, FaultRecord } from "#core/fault.ts";
-import { type Fault, faultCodeOf } from "#core/fault.ts";
+import { Fault, faultCodeOf } from "#core/fault.ts";
 import type { ForkPlan, TakenOver } from "#core/fork.ts";
 import type { RunSummary } from "#core/run.ts";
 import { type Clock, defaultSettings, type EnginePorts, type EngineSettings } from "#engine/ports.ts";
@@ -142,6 +142,18 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
   indexed(seq: number): Promise<Answer<null>> {
     return this.#answer((engine) => {
       if (engine.exists) engine.indexed(seq);
+      return null;
+    });
+  }
+
+  /** Forgets the run, its journal and its alarm; one that has not ended is terminated first. Its id is free again. */
+  remove(actor: string): Promise<Answer<null>> {
+    return this.#answer(async (engine) => {
+      if (!engine.exists) throw new Fault("run_not_found");
+      if (!engine.state.ended) engine.operate({ action: "terminate", actor, reason: "deleted", expectedSeq: null });
+      await this.ctx.storage.deleteAlarm();
+      await this.ctx.storage.deleteAll();
+      this.#engine = null;
       return null;
     });
   }

@@ -40,6 +40,7 @@ export interface RunHandle {
   renew(ref: AttemptRef): Promise<boolean>;
   settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Settled>;
   indexed(seq: number): Promise<null>;
+  remove(actor: string): Promise<null>;
   poke(): Promise<null>;
   detail(waitMs: number): Promise<RunDetail>;
   steps(after: number, limit: number): Promise<Page<StepRecord>>;
@@ -67,6 +68,7 @@ export function runHandle(runs: RunNamespace, namespace: string, runId: string):
     renew: (ref) => call((stub) => stub.renew(ref) as Promise<Answer<boolean>>),
     settle: (ref, outcome) => call((stub) => stub.settle(ref, outcome) as Promise<Answer<Settled>>),
     indexed: (seq) => call((stub) => stub.indexed(seq) as Promise<Answer<null>>),
+    remove: (actor) => call((stub) => stub.remove(actor) as Promise<Answer<null>>),
     poke: () => call((stub) => stub.poke() as Promise<Answer<null>>),
     detail: (waitMs) => call((stub) => stub.detail(waitMs) as Promise<Answer<RunDetail>>),
     steps: (after, limit) => call((stub) => stub.steps(after, limit) as Promise<Answer<Page<StepRecord>>>),

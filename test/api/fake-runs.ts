@@ -112,6 +112,7 @@ function fakeHandle(fakes: FakeRuns, registry: Registry, name: string): RunHandl
     settle: unused,
     indexed: unused,
     poke: unused,
+    remove: unused,
   };
 }
 
