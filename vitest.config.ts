@@ -15,6 +15,7 @@ export default defineConfig({
           environment: "node",
         },
       },
+      { test: { name: "comparison", include: ["test/cloudflare/comparison/**/*.test.ts"], environment: "node" } },
       {
         plugins: [
           cloudflareTest(async () => ({

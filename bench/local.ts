@@ -78,7 +78,8 @@ export const countedKey = "segno-counted-key";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-async function bundle(worker: string): Promise<string> {
+/** The Worker as one module. A name is taken beside this file; a file URL is taken as it is. */
+export async function bundle(worker: string): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [here(worker)],
     absWorkingDir: here(".."),
@@ -95,7 +96,7 @@ async function bundle(worker: string): Promise<string> {
 }
 
 /** The index is as the repository's migrations make it. On storage that has it already there is nothing to do. */
-async function migrate(index: { exec(sql: string): Promise<unknown>; prepare(sql: string): { all(): Promise<{ results: unknown[] }> } }): Promise<void> {
+export async function migrate(index: { exec(sql: string): Promise<unknown>; prepare(sql: string): { all(): Promise<{ results: unknown[] }> } }): Promise<void> {
   const { results } = await index.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'runs'").all();
   if (results.length > 0) return;
   const directory = here("../migrations/");

@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Both, startBoth } from "./local.ts";
+
+/** The one listed difference that no program can show by itself, `process-death`: the process ends in the middle of an instance. */
+
+const sides = ["real", "segno"] as const;
+const ample = { timeout: 20_000, interval: 100 };
+let directory: string;
+let both: Both;
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), "segno-comparison-"));
+  both = await startBoth(directory);
+});
+
+afterEach(async () => {
+  await both.stop();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+const create = (id: string) => Promise.all(sides.map((side) => both.ask(side, "create", id)));
+const status = async (side: (typeof sides)[number], id: string) => (await both.ask(side, "status", id)).status;
+
+async function processEnds(): Promise<void> {
+  await both.stop();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  both = await startBoth(directory);
+}
+
+test("A sleeping run goes on after the process has ended, where the local engine forgets it", { timeout: 60_000 }, async () => {
+  const id = "sleep-number--death";
+  await create(id);
+  await processEnds();
+  await expect.poll(() => status("segno", id), ample).toBe("complete");
+  expect(await status("real", id)).toBe("running");
+});
+
+test("A run in the middle of a step goes on after the process has ended, where the local engine forgets it", { timeout: 60_000 }, async () => {
+  const id = "step-held--death";
+  await create(id);
+  for (const side of sides) await expect.poll(() => both.effects(side, id), ample).toEqual(["begin"]);
+  await processEnds();
+  for (const side of sides) await both.ask(side, "open", id);
+  await expect.poll(() => status("segno", id), ample).toBe("complete");
+  expect(await both.effects("segno", id)).toEqual(["begin", "begin"]);
+  expect(await status("real", id)).toBe("running");
+  expect(await both.effects("real", id)).toEqual(["begin"]);
+});
+
+test("A run that waits for an event gets it after the process has ended, on both sides", { timeout: 60_000 }, async () => {
+  const id = "event-while-waiting--death";
+  await create(id);
+  for (const side of sides) await expect.poll(() => both.effects(side, id), ample).toEqual(["waiting"]);
+  await processEnds();
+  for (const side of sides) {
+    await both.ask(side, "event", id);
+    await expect.poll(() => status(side, id), ample).toBe("complete");
+    expect((await both.ask(side, "status", id)).output).toBe(1);
+  }
+});
