@@ -3,7 +3,7 @@ import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
-import { compensationKey, isInDoubt, nextToUndo, undoneKey } from "#core/rollback.ts";
+import { compensationKey, nextToUndo, undoneKey } from "#core/rollback.ts";
 import type { RunState } from "#core/run-state.ts";
 import { idempotencyKey } from "#core/step-key.ts";
 import type { StepState } from "#core/step-state.ts";
@@ -11,13 +11,14 @@ import { decode, encodeError } from "#core/value.ts";
 import type { Log } from "#sdk/log.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 import { type AttemptResult, Attempts } from "./attempts.ts";
-import type { Call, StartFields } from "./call.ts";
+import type { Call } from "./call.ts";
 import { functionEnded, instantEntry, outcomeOf, startEntries } from "./execution-entries.ts";
 import type { Ledger } from "./ledger.ts";
 import { parseInput } from "./new-run.ts";
 import { Pass, type PassHost, type PassOutcome } from "./pass.ts";
 import type { EnginePorts } from "./ports.ts";
 import { createStep } from "./step-calls.ts";
+import { undoCall } from "./undo-call.ts";
 
 /** What an execution tells the run it belongs to. */
 export interface ExecutionEvents {
@@ -360,50 +361,8 @@ export class Execution implements PassHost {
   #compensationOf(key: string): Call | null {
     const call = this.#pass.callOf(key);
     const step = this.state.steps.get(key);
-    const compensation = call?.compensation;
-    if (!call || !step || !compensation) return null;
-    const { policy, retryIf, run } = compensation;
-    const fields: StartFields = {
-      dispatch: "inline",
-      policy,
-      wakeAt: null,
-      wait: null,
-      redact: [],
-      onFailure: "pause",
-      fallback: null,
-      compensates: false,
-      unsafeToRepeat: false,
-      value: null,
-    };
-    return {
-      ...call,
-      key: compensationKey(key),
-      name: compensationKey(step.name),
-      kind: "compensation",
-      begin: { type: "started", fields: () => fields },
-      attempt: (args) => {
-        const inDoubt = isInDoubt(step);
-        const output = inDoubt || step.resultSeq === null ? undefined : decode(this.#ports.journal.value(step.resultSeq));
-        return run({
-          ...args,
-          signal: args.signal,
-          input: this.#inputOf(step),
-          output,
-          inDoubt,
-          undoneKey: key,
-          stepAttempt: step.attempt,
-          error: this.#rollbackError(),
-        });
-      },
-      retryIf,
-    };
-  }
-
-  /** What failed the run that is rolled back; undefined when no error did. */
-  #rollbackError(): unknown {
-    const { rollback } = this.state;
-    const value = rollback?.valueOmitted ? this.#ports.journal.value(rollback.seq) : rollback?.value;
-    return typeof value === "string" ? decode(value) : undefined;
+    if (!call || !step) return null;
+    return undoCall(call, step, { state: this.state, journal: this.#ports.journal, inputOf: (undone) => this.#inputOf(undone) });
   }
 
   /** Lines that a replay repeats were written the first time. */

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { differences } from "./differences.ts";
 import type { Case } from "./observe.ts";
@@ -57,6 +58,6 @@ test("Attempts that come too soon are found", () => {
 });
 
 test("The list of differences is told in full to users", () => {
-  const page = readFileSync(new URL("../../../docs/cloudflare-workflows.md", import.meta.url), "utf8");
+  const page = readFileSync(fileURLToPath(new URL("../../../docs/cloudflare-workflows.md", import.meta.url)), "utf8");
   for (const { title, cloudflare, segno, why } of differences) for (const text of [title, cloudflare, segno, why]) expect(page).toContain(text);
 });
