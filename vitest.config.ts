@@ -15,7 +15,7 @@ export default defineConfig({
           environment: "node",
         },
       },
-      { test: { name: "comparison", include: ["test/cloudflare/comparison/**/*.test.ts"], environment: "node" } },
+      { test: { name: "comparison", include: ["test/cloudflare/**/*.test.ts"], environment: "node" } },
       {
         plugins: [
           cloudflareTest(async () => ({

@@ -22,7 +22,7 @@ const layers = [
   { name: "client", imports: ["core", "sdk"], packages: [] },
   { name: "cli", imports: ["core", "client"], packages: ["node:*"], files: ["src/client/cli.ts", "src/client/cli/**"], console: true },
   // Its bindings call run objects in the same Worker, without HTTP in between.
-  { name: "cloudflare", imports: ["core", "sdk", "objects"], packages: ["cloudflare:*"] },
+  { name: "cloudflare", imports: ["core", "sdk", "visibility", "objects"], packages: ["cloudflare:*"] },
 ];
 
 /** The composition roots, directly in src/: they may import every layer, and are the package's doors. */

@@ -9,6 +9,7 @@ import { systemClock } from "#objects/system.ts";
 import { createRegistry, type Definitions, type Registry } from "#sdk/registry.ts";
 import { searchApprovals } from "#visibility/approvals.ts";
 import { countDeadLetters, deadLetterGroups } from "#visibility/dead-letters.ts";
+import { forgetRun } from "#visibility/forget.ts";
 import { projectSummaries } from "#visibility/project.ts";
 import { searchRuns } from "#visibility/search.ts";
 import { overdueRuns, staleRuns } from "#visibility/sweep.ts";
@@ -102,7 +103,10 @@ async function indexSummaries(batch: MessageBatch<unknown>, index: D1Database, r
     return batch.retryAll({ delaySeconds: 5 });
   }
   // A run that can't be told sends its summary again by itself, so a failure here needs no redelivery.
-  await Promise.allSettled(summaries.map((summary) => run(summary.namespace, summary.id).indexed(summary.seq)));
+  const told = await Promise.allSettled(summaries.map((summary) => run(summary.namespace, summary.id).indexed(summary.seq)));
+  // A summary that was on its way when its run was removed must not bring it back.
+  const gone = summaries.filter((_summary, index) => told[index]?.status === "fulfilled" && told[index].value === false);
+  await Promise.allSettled(gone.map((summary) => forgetRun(index, summary.namespace, summary.id)));
   batch.ackAll();
 }
 

@@ -1,131 +1,169 @@
-import type { RunDetail, StepRecord } from "#core/command.ts";
+import type { RunDetail, StartCommand, StepRecord } from "#core/command.ts";
 import { faultCodeOf } from "#core/fault.ts";
-import { decode, encode, summarizeError, toJson } from "#core/value.ts";
-import { type RunHandle, type RunNamespace, runHandle } from "#objects/runs.ts";
+import { decode, type Encoded, encode, summarizeError, toJson } from "#core/value.ts";
+import { type RunHandle, runHandle } from "#objects/runs.ts";
+import { forgetRun } from "#visibility/forget.ts";
 import { bindingError } from "./errors.ts";
 import { instanceNamespace, runIdOf } from "./instance-id.ts";
-import { type SubscribeOptions, Subscription } from "./subscription.ts";
+import { Subscription } from "./subscription.ts";
 import { segnoName } from "./workflow-step.ts";
+import type { LayerEnv } from "./workflows.ts";
 
 const operator = { actor: "binding", reason: null, expectedSeq: null } as const;
 
-export interface RestartFrom {
-  readonly name: string;
-  readonly count?: number;
-  readonly type?: "do" | "sleep" | "waitForEvent";
+/** One run of an instance: the first, or that of a restart. */
+interface Generation {
+  readonly number: number;
+  readonly handle: RunHandle;
+  readonly detail: RunDetail;
 }
 
-/** An instance's handle. */
-export class WorkflowInstance {
-  readonly id: string;
-  readonly #runs: RunNamespace;
+/**
+ * An instance's handle. An instance is a chain of runs: each restart is a new one, and the last is the instance as it stands. Only a run that has ended can have a
+ * next one, so one that has not ended is asked alone.
+ */
+export class Instance implements WorkflowInstance {
+  id: string;
+  readonly #env: LayerEnv;
   readonly #workflow: string;
+  /** The newest run that this handle knows of. */
+  #known = 1;
 
-  constructor(runs: RunNamespace, workflow: string, id: string) {
-    this.#runs = runs;
+  constructor(env: LayerEnv, workflow: string, id: string) {
+    this.#env = env;
     this.#workflow = workflow;
     this.id = id;
   }
 
-  async status() {
-    const { detail } = await this.#current();
-    return statusOf(detail);
+  async status(): Promise<InstanceStatus> {
+    return statusOf((await this.#current()).detail);
   }
 
+  /** Lets what is under way finish, and begins nothing more; sleeps stand still. Without effect where there is nothing to pause. */
   async pause(): Promise<void> {
     await quietly(["run_ended"], async () => (await this.#current()).handle.operate({ ...operator, action: "pause" }));
   }
 
+  /** Goes on, also with a rollback that stands at a handler that failed. Without effect where nothing is paused. */
   async resume(): Promise<void> {
     await quietly(["run_ended", "not_paused"], async () => (await this.#current()).handle.operate({ ...operator, action: "resume" }));
   }
 
-  async terminate(options: { readonly rollback?: boolean } = {}): Promise<void> {
+  /** Ends the instance; with `rollback`, after undoing what its steps did. @throws Error `instance.cannot_terminate`. */
+  async terminate(options: WorkflowInstanceTerminateOptions = {}): Promise<void> {
     const { handle, detail } = await this.#current();
-    if (isEnded(detail)) throw bindingError("instance.cannot_terminate", "Cannot terminate instance since its on a finite state");
-    if (options.rollback === true && (await this.#rolledBack(handle))) return;
-    await handle.operate({ ...operator, action: "terminate" });
+    if (isEnded(detail)) throw cannotTerminate();
+    try {
+      if (options.rollback === true && (await rolledBack(handle))) return;
+      await handle.operate({ ...operator, action: "terminate" });
+    } catch (error) {
+      if (faultCodeOf(error) === "run_ended") throw cannotTerminate();
+      throw error;
+    }
   }
 
-  async restart(options: { readonly from?: RestartFrom } = {}): Promise<void> {
-    const { handle, detail, generation } = await this.#current();
+  /** Begins anew with the same payload, or from a step with everything before it kept. The run that was stays in the history. @throws Error `instance.cannot_restart`. */
+  async restart(options: WorkflowInstanceRestartOptions = {}): Promise<void> {
+    const { handle, detail, number } = await this.#current();
     const from = options.from === undefined ? null : await keyOf(handle, options.from);
-    if (!isEnded(detail)) await handle.operate({ ...operator, action: "terminate" });
-    const runId = runIdOf(this.#workflow, this.id, generation + 1);
-    const command = {
-      namespace: instanceNamespace,
-      runId,
-      workflow: this.#workflow,
-      version: null,
-      input: detail.input,
-      attributes: {},
-      delayMs: 0,
-      trigger: "restart",
-      publicUrl: "",
-    };
-    const next = runHandle(this.#runs, instanceNamespace, runId);
-    if (from === null) await next.start(command, 0);
-    else await next.startFrom(command, await handle.takeOver({ runId: detail.run.id, relation: "fork", step: from }));
+    if (!isEnded(detail)) await quietly(["run_ended"], () => handle.operate({ ...operator, action: "terminate" }));
+    const runId = runIdOf(this.#workflow, this.id, number + 1);
+    const next = runHandle(this.#env.RUNS, instanceNamespace, runId);
+    const origin = { runId: detail.run.id, relation: "fork", step: from } as const;
+    const taken = from === null ? null : await handle.takeOver(origin);
+    const command = startCommand({ workflow: this.#workflow, runId, trigger: "restart", input: detail.input });
+    if (taken === null) await next.start(command, 0);
+    else await next.startFrom(command, taken);
+    this.#known = number + 1;
   }
 
-  async sendEvent(event: { readonly type: string; readonly payload?: unknown }): Promise<void> {
+  /** @throws Error `instance.cannot_send_event` for one that has ended. */
+  async sendEvent({ type, payload }: { type: string; payload: unknown }): Promise<void> {
     const { handle } = await this.#current();
-    await handle.sendEvent({ eventId: crypto.randomUUID(), name: event.type, eventKey: null, payload: encode(event.payload) });
+    try {
+      await handle.sendEvent({ eventId: crypto.randomUUID(), name: type, eventKey: null, payload: encode(payload) });
+    } catch (error) {
+      if (faultCodeOf(error) === "run_ended") throw bindingError("instance.cannot_send_event", "Cannot send an event to an instance on a finite state");
+      throw error;
+    }
   }
 
-  /** Deletes the instance with all that is kept of it. */
+  /** Deletes the instance with all that is kept of it; one that has not ended is terminated. Its id is free again. @throws Error `instance.not_found`. */
   async delete(): Promise<void> {
-    const { generation } = await this.#current();
-    for (let each = generation; each >= 1; each--) await this.#run(each).remove(operator.actor);
+    const { number } = await this.#current();
+    // The newest first: whatever is left after a crash is an instance still, and can be deleted again.
+    for (let each = number; each >= 1; each--) {
+      const runId = runIdOf(this.#workflow, this.id, each);
+      await quietly(["run_not_found"], () => this.#run(each).remove(operator.actor));
+      await forgetRun(this.#env.INDEX, instanceNamespace, runId);
+    }
+    this.#known = 1;
   }
 
   /** Every event of the instance from its beginning, or from after `cursor`, and then those that come, until its end. */
-  async subscribe(options: SubscribeOptions = {}): Promise<Subscription> {
+  async subscribe(options: WorkflowInstanceSubscribeOptions = {}): Promise<WorkflowInstanceSubscription> {
     const { cursor = 0, filter } = options;
     if (typeof cursor !== "number" || !Number.isFinite(cursor)) throw new TypeError("A cursor is a number.");
     const { handle } = await this.#current();
     return new Subscription({ instanceId: this.id, handle, cursor, filter });
   }
 
-  /** The newest run of the instance. */
-  async #current(): Promise<{ handle: RunHandle; detail: RunDetail; generation: number }> {
-    let found: { handle: RunHandle; detail: RunDetail; generation: number } | null = null;
-    for (let generation = 1; ; generation++) {
-      const handle = this.#run(generation);
-      const detail = await handle.detail(0).catch((error: unknown) => {
-        if (faultCodeOf(error) === "run_not_found") return null;
-        throw error;
-      });
-      if (detail === null) break;
-      found = { handle, detail, generation };
-    }
+  /** The newest run of the instance. @throws Error `instance.not_found`. */
+  async #current(): Promise<Generation> {
+    let found = (await this.#generation(this.#known)) ?? (this.#known > 1 ? await this.#generation(1) : null);
     if (found === null) throw new Error("instance.not_found");
+    while (isEnded(found.detail)) {
+      const next: Generation | null = await this.#generation(found.number + 1);
+      if (next === null) break;
+      found = next;
+    }
+    this.#known = found.number;
     return found;
   }
 
-  #run(generation: number): RunHandle {
-    return runHandle(this.#runs, instanceNamespace, runIdOf(this.#workflow, this.id, generation));
-  }
-
-  /** False when there is nothing to undo. */
-  async #rolledBack(handle: RunHandle): Promise<boolean> {
+  /** Null when there is no such run. */
+  async #generation(number: number): Promise<Generation | null> {
+    const handle = this.#run(number);
     try {
-      await handle.operate({ ...operator, action: "rollback", from: null });
+      return { number, handle, detail: await handle.detail(0) };
     } catch (error) {
-      if (faultCodeOf(error) === "nothing_to_undo") return false;
+      if (faultCodeOf(error) === "run_not_found") return null;
       throw error;
     }
-    for (;;) {
-      const detail = await handle.detail(30_000);
-      if (isEnded(detail) || detail.run.status === "paused") return true;
-    }
+  }
+
+  #run(generation: number): RunHandle {
+    return runHandle(this.#env.RUNS, instanceNamespace, runIdOf(this.#workflow, this.id, generation));
+  }
+}
+
+/** The start of a run that an instance is made of. */
+export function startCommand(start: Pick<StartCommand, "workflow" | "runId" | "trigger"> & { readonly input: Encoded }): StartCommand {
+  return { ...start, namespace: instanceNamespace, version: null, attributes: {}, delayMs: 0, publicUrl: "" };
+}
+
+function cannotTerminate(): Error {
+  return bindingError("instance.cannot_terminate", "Cannot terminate instance since its on a finite state");
+}
+
+/** Undoes what the run did, and resolves when that is done or stands. False when there is nothing to undo. */
+async function rolledBack(handle: RunHandle): Promise<boolean> {
+  try {
+    await handle.operate({ ...operator, action: "rollback", from: null });
+  } catch (error) {
+    if (faultCodeOf(error) === "nothing_to_undo") return false;
+    throw error;
+  }
+  for (;;) {
+    const detail = await handle.detail(30_000);
+    if (isEnded(detail) || detail.run.status === "paused") return true;
   }
 }
 
 const kinds = { do: "do", sleep: "sleep", waitForEvent: "event" } as const;
 
 /** The key of the step that a restart names. */
-async function keyOf(handle: RunHandle, { name, count = 1, type = "do" }: RestartFrom): Promise<string> {
+async function keyOf(handle: RunHandle, { name, count = 1, type = "do" }: NonNullable<WorkflowInstanceRestartOptions["from"]>): Promise<string> {
   const found: StepRecord[] = [];
   for (let after: number | null = 0; after !== null; ) {
     const page: { items: readonly StepRecord[]; next: number | null } = await handle.steps(after, 200);
@@ -147,13 +185,18 @@ async function quietly(codes: readonly string[], action: () => Promise<unknown>)
   }
 }
 
-function statusOf({ run, output, error }: RunDetail) {
-  const failure = error === null ? null : summarizeError(error);
+function statusOf({ run, output, error }: RunDetail): InstanceStatus {
+  const failure = error === null ? blockedError(run) : summarizeError(error);
   return {
     status: statusWord(run),
     output: output === null ? null : asJson(decode(output)),
     ...(failure !== null && { error: { name: failure.name, message: failure.message } }),
   };
+}
+
+/** A run that stands still since its code does not fit says why. */
+function blockedError({ status, reason }: RunDetail["run"]): { name: string; message: string } | null {
+  return status === "blocked" && reason ? { name: reason.code, message: reason.message } : null;
 }
 
 /** The binding tells outputs as JSON does: dates are texts. Undefined has no JSON, and what JSON can't hold is told as people read it. */
@@ -165,18 +208,19 @@ function asJson(value: unknown): unknown {
   }
 }
 
-function statusWord({ status, reason }: RunDetail["run"]): string {
+const statusWords = {
+  queued: "queued",
+  paused: "paused",
+  blocked: "unknown",
+  compensating: "rollingBack",
+  completed: "complete",
+  failed: "errored",
+  cancelled: "terminated",
+  terminated: "terminated",
+} as const;
+
+function statusWord({ status, reason }: RunDetail["run"]): InstanceStatus["status"] {
   if (status === "running") return reason?.code === "operator" ? "waitingForPause" : "running";
   if (status === "waiting") return reason?.code === "retry" ? "running" : "waiting";
-  const words = {
-    queued: "queued",
-    paused: "paused",
-    blocked: "paused",
-    compensating: "running",
-    completed: "complete",
-    failed: "errored",
-    cancelled: "terminated",
-    terminated: "terminated",
-  };
-  return words[status];
+  return statusWords[status];
 }

@@ -39,6 +39,9 @@ export interface ResolvedConfig {
   readonly sensitive: "output" | undefined;
 }
 
+/** As published. */
+const mostRetries = 10_000;
+
 const help = "See https://developers.cloudflare.com/workflows/build/sleeping-and-retrying/";
 
 /** @throws Error for a config that is none. */
@@ -53,7 +56,7 @@ export function resolveConfig(what: string, given: unknown): ResolvedConfig {
     timeout,
     ...(sensitive !== undefined && { sensitive }),
   };
-  return { shown, limit: Math.floor(limit), backoff, delay, timeoutMs: workflowMs(timeout), sensitive };
+  return { shown, limit: Math.min(Math.floor(limit), mostRetries), backoff, delay, timeoutMs: workflowMs(timeout), sensitive };
 }
 
 function isConfig(value: unknown): value is WorkflowStepConfig {

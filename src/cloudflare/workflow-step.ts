@@ -1,4 +1,5 @@
-import type { Step } from "#sdk/step.ts";
+import { limits } from "#core/limits.ts";
+import type { DoOptions, Step } from "#sdk/step.ts";
 import { retryVerdict, runAttempt } from "./attempt.ts";
 import { workflowMs } from "./duration.ts";
 import { timedOut } from "./errors.ts";
@@ -25,13 +26,15 @@ const maxNameLength = 256;
 const controlCharacter = /[\u0000-\u001f]/;
 
 /** Slack for the engine's own time-out, which stands behind the layer's: the delay function may still be asked. */
-const slackMs = 10_000;
+export const slackMs = 10_000;
 
 export class LayerStep {
   readonly #step: Step;
   readonly #stepLimit: number;
   readonly #counts = new Map<string, number>();
   #calls = 0;
+  /** The step whose callback is being called at this very moment. */
+  #inside: string | null = null;
   #undoing = false;
 
   constructor(step: Step, stepLimit: number) {
@@ -40,7 +43,7 @@ export class LayerStep {
   }
 
   async do(name: string, ...rest: readonly unknown[]): Promise<unknown> {
-    this.#refuseInRollback();
+    this.#refuse();
     const { config: given, callback, options } = doArguments(name, rest);
     const rollback = rollbackOf(name, options);
     if (++this.#calls > this.#stepLimit)
@@ -60,21 +63,21 @@ export class LayerStep {
       },
       async ({ attempt }) => {
         const ctx = contextOf(attempt);
-        return fromStream(await runAttempt(config, ctx, displayName, () => callback(ctx)));
+        return fromStream(await runAttempt(config, ctx, displayName, () => this.#call(displayName, () => callback(ctx))));
       },
     );
     return toStream(recorded);
   }
 
   async sleep(name: string, duration: unknown): Promise<void> {
-    this.#refuseInRollback();
+    this.#refuse();
     const ms = workflowMs(duration);
     if (!Number.isFinite(ms)) throw new Error(`Sleep "${name}" has a duration that can't be read: ${String(duration)}`);
     await this.#step.sleep(segnoName(name), Math.max(0, Math.ceil(ms)));
   }
 
   async sleepUntil(name: string, time: unknown): Promise<void> {
-    this.#refuseInRollback();
+    this.#refuse();
     const ms = time instanceof Date ? time.getTime() : typeof time === "number" ? time : Number.NaN;
     if (!Number.isFinite(ms)) throw new Error(`Sleep "${name}" has a time that can't be read: ${String(time)}`);
     await this.#step.sleepUntil(segnoName(name), (now) => {
@@ -84,7 +87,7 @@ export class LayerStep {
   }
 
   async waitForEvent(name: string, options: { readonly type: string; readonly timeout?: unknown }): Promise<unknown> {
-    this.#refuseInRollback();
+    this.#refuse();
     const ms = workflowMs(options.timeout || "24 hours");
     if (!Number.isFinite(ms)) throw new Error(`Wait "${name}" has a time-out that can't be read: ${String(options.timeout)}`);
     const result = await this.#step.waitForEvent(segnoName(name), { event: options.type, timeout: Math.max(0, Math.ceil(ms)) });
@@ -105,8 +108,19 @@ export class LayerStep {
     };
   }
 
-  #refuseInRollback(): void {
+  /** A step inside a step would be there the first time and missing at the replay, for the outer one is not executed again. */
+  #refuse(): void {
     if (this.#undoing) throw new Error("Cannot execute steps during rollback phase");
+    if (this.#inside !== null) throw new Error(`A step can't be called inside the callback of step "${this.#inside}". Call it after that one.`);
+  }
+
+  #call(displayName: string, callback: () => unknown): unknown {
+    this.#inside = displayName;
+    try {
+      return callback();
+    } finally {
+      this.#inside = null;
+    }
   }
 
   #count(key: string): number {
@@ -116,8 +130,11 @@ export class LayerStep {
   }
 }
 
-function engineOptions(config: ResolvedConfig) {
-  return { retries: { limit: config.limit, jitter: 0 }, retryIf: retryVerdict, timeout: config.timeoutMs + slackMs };
+function engineOptions(config: ResolvedConfig): Pick<DoOptions<undefined>, "retries" | "retryIf" | "timeout"> {
+  const { limit, delay, backoff, timeoutMs } = config;
+  // The pause after a failure is named by `retryVerdict`; what is said here is what the history shows.
+  const retries = { limit, backoff, jitter: 0, maxDelay: limits.waitMs, ...(typeof delay !== "function" && { delay: workflowMs(delay) }) };
+  return { retries, retryIf: retryVerdict, timeout: timeoutMs + slackMs };
 }
 
 /** Segno's names are not empty and do not begin with `~`. */

@@ -139,21 +139,24 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
     });
   }
 
-  indexed(seq: number): Promise<Answer<null>> {
+  /** The index has the summary of this `seq`. False: there is no such run, any more or at all. */
+  indexed(seq: number): Promise<Answer<boolean>> {
     return this.#answer((engine) => {
       if (engine.exists) engine.indexed(seq);
-      return null;
+      return engine.exists;
     });
   }
 
-  /** Forgets the run, its journal and its alarm; one that has not ended is terminated first. Its id is free again. */
+  /** Forgets the run, its journal and its alarm; one that has not ended is terminated first. Its id is free again. A repeat finds no run. */
   remove(actor: string): Promise<Answer<null>> {
     return this.#answer(async (engine) => {
       if (!engine.exists) throw new Fault("run_not_found");
       if (!engine.state.ended) engine.operate({ action: "terminate", actor, reason: "deleted", expectedSeq: null });
+      engine.write();
+      engine.drop();
+      this.#engine = null;
       await this.ctx.storage.deleteAlarm();
       await this.ctx.storage.deleteAll();
-      this.#engine = null;
       return null;
     });
   }

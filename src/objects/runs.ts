@@ -39,7 +39,7 @@ export interface RunHandle {
   claim(ref: AttemptRef): Promise<Claim>;
   renew(ref: AttemptRef): Promise<boolean>;
   settle(ref: AttemptRef, outcome: AttemptOutcome): Promise<Settled>;
-  indexed(seq: number): Promise<null>;
+  indexed(seq: number): Promise<boolean>;
   remove(actor: string): Promise<null>;
   poke(): Promise<null>;
   detail(waitMs: number): Promise<RunDetail>;
@@ -67,7 +67,7 @@ export function runHandle(runs: RunNamespace, namespace: string, runId: string):
     claim: (ref) => call((stub) => stub.claim(ref) as Promise<Answer<Claim>>),
     renew: (ref) => call((stub) => stub.renew(ref) as Promise<Answer<boolean>>),
     settle: (ref, outcome) => call((stub) => stub.settle(ref, outcome) as Promise<Answer<Settled>>),
-    indexed: (seq) => call((stub) => stub.indexed(seq) as Promise<Answer<null>>),
+    indexed: (seq) => call((stub) => stub.indexed(seq) as Promise<Answer<boolean>>),
     remove: (actor) => call((stub) => stub.remove(actor) as Promise<Answer<null>>),
     poke: () => call((stub) => stub.poke() as Promise<Answer<null>>),
     detail: (waitMs) => call((stub) => stub.detail(waitMs) as Promise<Answer<RunDetail>>),

@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Both, startBoth } from "./local.ts";
 
-/** The one listed difference that no program can show by itself, `process-death`: the process ends in the middle of an instance. */
+/**
+ * The one listed difference that no program can show by itself, `process-death`: the process ends in the middle of an instance. It is ended as `kill -9` ends it, and
+ * nobody touches the instance afterwards.
+ */
 
 const sides = ["real", "segno"] as const;
 const ample = { timeout: 20_000, interval: 100 };
@@ -60,4 +63,27 @@ test("A run that waits for an event gets it after the process has ended, on both
     await expect.poll(() => status(side, id), ample).toBe("complete");
     expect((await both.ask(side, "status", id)).output).toBe(1);
   }
+});
+
+test("A run between two attempts makes the next one after the process has ended", { timeout: 60_000 }, async () => {
+  const id = "retry-later--death";
+  await create(id);
+  for (const side of sides) await expect.poll(() => both.effects(side, id), ample).toEqual(["try"]);
+  await processEnds();
+  await expect.poll(() => status("segno", id), ample).toBe("complete");
+  expect(await both.effects("segno", id)).toEqual(["try", "try"]);
+  // The number of the attempt outlives the process.
+  expect((await both.ask("segno", "status", id)).output).toBe(2);
+});
+
+test("A rollback goes on after the process has ended in the middle of it", { timeout: 60_000 }, async () => {
+  const id = "rollback-held--death";
+  await both.ask("segno", "create", id);
+  await expect.poll(() => both.effects("segno", id), ample).toEqual(["undo-b", "undo-a"]);
+  expect(await status("segno", id)).toBe("rollingBack");
+  await processEnds();
+  await both.ask("segno", "open", id);
+  await expect.poll(() => status("segno", id), ample).toBe("errored");
+  // What was undone before is not undone again; what was cut off is.
+  expect(await both.effects("segno", id)).toEqual(["undo-b", "undo-a", "undo-a"]);
 });

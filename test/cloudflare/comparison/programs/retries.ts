@@ -42,6 +42,17 @@ export const retries = programs(
   backoff("backoff-exponential", "Exponential backoff doubles the delay.", { backoff: "exponential" }, [60, 120, 240]),
   backoff("backoff-default", "Without a backoff it is exponential.", {}, [60, 120, 240]),
   {
+    name: "retry-later",
+    promise: "A retry may be seconds away.",
+    run: async (_event, step, io) =>
+      step.do("try", { retries: { limit: 1, delay: "1.5 seconds", backoff: "constant" } }, async (ctx) => {
+        if ((await io.effect("try", ctx.attempt)) < 2) throw new Error("not yet");
+        return ctx.attempt;
+      }),
+    expect: { status: "complete", output: 2, effects: ["try(1)", "try(2)"] },
+    spacing: { effect: "try", atLeast: [1_500] },
+  },
+  {
     name: "retry-limit",
     promise: "A limit of 2 is two retries: three attempts, then the last error.",
     run: async (_event, step, io) =>

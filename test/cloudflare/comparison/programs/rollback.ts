@@ -197,6 +197,26 @@ export const rollback = programs(
     spacing: { effect: "undo", atLeast: [60, 120] },
   },
   {
+    name: "rollback-held",
+    promise: "A handler takes as long as it takes.",
+    run: async (_event, step, io) => {
+      await step.do("a", async () => "A", {
+        rollback: async () => {
+          await io.effect("undo-a");
+          await io.held("held");
+        },
+      });
+      await step.do("b", async () => "B", { rollback: async () => void (await io.effect("undo-b")) });
+      throw new Error("boom");
+    },
+    drive: async ({ seen, open, until }) => {
+      await seen("undo-a");
+      await open("held");
+      await until("errored");
+    },
+    expect: { status: "errored", error: { name: "Error", message: "boom" }, effects: ["undo-b", "undo-a"] },
+  },
+  {
     name: "rollback-handler-timeout",
     promise: "A handler may have a time-out, and is retried after it.",
     run: async (_event, step, io) => {
