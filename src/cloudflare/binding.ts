@@ -1,5 +1,5 @@
-import { encode } from "#core/value.ts";
 import { faultCodeOf } from "#core/fault.ts";
+import { encode } from "#core/value.ts";
 import { runHandle } from "#objects/runs.ts";
 import { workflowMs } from "./duration.ts";
 import { bindingError } from "./errors.ts";

@@ -2,7 +2,7 @@ import { limits } from "#core/limits.ts";
 import type { DoOptions, Step } from "#sdk/step.ts";
 import { retryVerdict, runAttempt } from "./attempt.ts";
 import { workflowMs } from "./duration.ts";
-import { timedOut } from "./errors.ts";
+import { NonRetryableError, timedOut } from "./errors.ts";
 import { type ResolvedConfig, resolveConfig, type WorkflowStepContext } from "./step-config.ts";
 
 /** Cloudflare's WorkflowStep over Segno's Step. */
@@ -111,7 +111,7 @@ export class LayerStep {
   /** A step inside a step would be there the first time and missing at the replay, for the outer one is not executed again. */
   #refuse(): void {
     if (this.#undoing) throw new Error("Cannot execute steps during rollback phase");
-    if (this.#inside !== null) throw new Error(`A step can't be called inside the callback of step "${this.#inside}". Call it after that one.`);
+    if (this.#inside !== null) throw new NonRetryableError(`A step can't be called inside the callback of step "${this.#inside}". Call it after that one.`);
   }
 
   #call(displayName: string, callback: () => unknown): unknown {

@@ -22,16 +22,17 @@ export interface RegisteredWorkflow<Class extends WorkflowClass = WorkflowClass>
   readonly limits?: { readonly steps?: number };
 }
 
-type PayloadOf<Registered> = Registered extends RegisteredWorkflow<infer Class>
-  ? PayloadOf<Class>
-  : Registered extends new (
-        ctx: ExecutionContext,
-        // biome-ignore lint/suspicious/noExplicitAny: as above
-        env: any,
-        // biome-ignore lint/suspicious/noExplicitAny: as above
-      ) => WorkflowEntrypoint<any, infer Payload>
-    ? Payload
-    : never;
+type PayloadOf<Registered> =
+  Registered extends RegisteredWorkflow<infer Class>
+    ? PayloadOf<Class>
+    : Registered extends new (
+          ctx: ExecutionContext,
+          // biome-ignore lint/suspicious/noExplicitAny: as above
+          env: any,
+          // biome-ignore lint/suspicious/noExplicitAny: as above
+        ) => WorkflowEntrypoint<any, infer Payload>
+      ? Payload
+      : never;
 
 /** What the layer needs of the Worker's environment. */
 export interface LayerEnv {

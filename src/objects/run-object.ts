@@ -250,7 +250,8 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
       const engine = this.#load();
       if (isFirstTouch && engine.exists) engine.repair(await this.ctx.storage.getAlarm());
       const value = await command(engine);
-      engine.write();
+      // One that was removed has nothing more to write.
+      if (this.#engine === engine) engine.write();
       return { ok: true, value };
     } catch (error) {
       return { ok: false, fault: faultRecord(error) };

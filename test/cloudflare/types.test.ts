@@ -5,7 +5,15 @@ import type {
   WorkflowStepContext as RealStepContext,
 } from "cloudflare:workers";
 import { expectTypeOf, test } from "vitest";
-import type { cloudflareWorkflows, LayerEnv, WorkflowEntrypoint, WorkflowEvent, WorkflowStep, WorkflowStepConfig, WorkflowStepContext } from "#cloudflare/index.ts";
+import type {
+  cloudflareWorkflows,
+  LayerEnv,
+  WorkflowEntrypoint,
+  WorkflowEvent,
+  WorkflowStep,
+  WorkflowStepConfig,
+  WorkflowStepContext,
+} from "#cloudflare/index.ts";
 
 /** Nothing here runs: it compiles, or it does not. There is no cast in it. */
 

@@ -108,6 +108,14 @@ export const differences = [
     why: "Its effect may have happened already. Cutting it off would not take that back, and would only hide it.",
   },
   {
+    id: "nested-steps",
+    kind: "chosen",
+    title: "A step inside a step's callback",
+    cloudflare: "The inner step is a step of its own. When the run is replayed after the outer one has ended, it is not called again.",
+    segno: "It is refused at once, with an error that says where. Call the one after the other.",
+    why: "A step that is there the first time and missing at the replay makes a history that no code fits.",
+  },
+  {
     id: "local-default-delay",
     kind: "local",
     title: "The default delay between attempts",
@@ -137,6 +145,14 @@ export const differences = [
     title: "The status `waiting`",
     cloudflare: "Published for a run that sleeps or waits for an event. The local engine says `running`.",
     segno: "`waiting`.",
+    why: "It is what is published.",
+  },
+  {
+    id: "local-status-rolling-back",
+    kind: "local",
+    title: "The status `rollingBack`",
+    cloudflare: "Published for an instance that is being undone. The local engine says `running`.",
+    segno: "`rollingBack`.",
     why: "It is what is published.",
   },
   {

@@ -388,7 +388,7 @@ export const rollback = programs(
   },
   {
     name: "rollback-status",
-    promise: "While a run is undone, its status is running; then it is errored.",
+    promise: "While a run is undone, its status says so; then it is errored.",
     run: async (_event, step, io) => {
       await step.do("a", async () => "A", {
         rollback: async () => {
@@ -405,6 +405,10 @@ export const rollback = programs(
       await until("errored");
     },
     expect: { status: "errored", error: { name: "Error", message: "boom" }, effects: ["undo"], notes: { meanwhile: "running" } },
+    differs: {
+      id: "local-status-rolling-back",
+      segno: { status: "errored", error: { name: "Error", message: "boom" }, effects: ["undo"], notes: { meanwhile: "rollingBack" } },
+    },
   },
   {
     name: "rollback-options-refused",

@@ -187,7 +187,7 @@ export const steps = programs(
   },
   {
     name: "step-in-step",
-    promise: "A step called within a step's callback is a step of its own.",
+    promise: "A step called within a step's callback is refused at once, or is a step of its own.",
     run: async (_event, step, io) =>
       step.do("outer", async () => {
         const inner = await step.do("inner", async (ctx) => {
@@ -198,6 +198,15 @@ export const steps = programs(
         return inner;
       }),
     expect: { output: "inner-1", effects: ["inner", "outer"] },
+    differs: {
+      id: "nested-steps",
+      segno: {
+        status: "errored",
+        output: null,
+        error: { name: "NonRetryableError", message: 'A step can\'t be called inside the callback of step "outer-1". Call it after that one.' },
+        effects: [],
+      },
+    },
   },
   {
     name: "step-held",
