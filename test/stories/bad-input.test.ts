@@ -96,7 +96,7 @@ const refused: readonly (readonly [string, number, string, string | (() => strin
   ["a wrong content type", 415, "unsupported_media_type", starts, { body: "{}", headers: { "content-type": "text/plain" } }],
   ["no content type", 415, "unsupported_media_type", starts, { body: new TextEncoder().encode("{}"), headers: { "content-type": null } }],
   ["an id with a space", 400, "invalid_id", starts, json({ input: person, id: "a b" })],
-  ["an id that is too long", 400, "invalid_id", starts, json({ input: person, id: "x".repeat(101) })],
+  ["an id that is too long", 400, "invalid_id", starts, json({ input: person, id: "x".repeat(201) })],
   ["an id in the address that can't be one", 400, "invalid_id", "/v1/runs/a%3Ab", {}],
   ["a delay of two years", 400, "invalid_duration", starts, json({ input: person, delay: "730d" })],
   ["an attribute that is too long", 422, "invalid_attributes", starts, json({ input: person, attributes: { note: "x".repeat(513) } })],
