@@ -1,4 +1,5 @@
 import type { Program } from "../program.ts";
+import { edges } from "./edges.ts";
 import { configs, errors } from "./errors.ts";
 import { events } from "./events.ts";
 import { instances } from "./instances.ts";
@@ -27,6 +28,7 @@ export const subjects: Readonly<Record<string, readonly Program[]>> = {
   rollback,
   "instances and bindings": instances,
   subscribe,
+  edges,
 };
 
 export const table: readonly Program[] = Object.values(subjects).flat();
