@@ -41,23 +41,23 @@ export const edges = programs(
     name: "edge-terminate-in-retry",
     promise: "A run that waits for its next attempt can be terminated, and makes none.",
     run: async (_event, step, io) =>
-      step.do("try", { retries: { limit: 3, delay: 1_000, backoff: "constant" } }, async () => {
+      step.do("try", { retries: { limit: 3, delay: "1 minute", backoff: "constant" } }, async () => {
         await io.effect("try");
         throw new Error("again");
       }),
-    drive: async ({ instance, seen, until, pause }) => {
+    drive: async ({ instance, seen, until }) => {
       await seen("try");
       await instance.terminate();
       await until("terminated");
-      await pause(1_500);
     },
+    settleMs: 300,
     expect: { status: "terminated", effects: ["try"] },
   },
   {
     name: "edge-restart-in-retry",
     promise: "A restart while a step waits for its next attempt begins with the first attempt.",
     run: async (_event, step, io) =>
-      step.do("try", { retries: { limit: 3, delay: 5_000, backoff: "constant" } }, async (ctx) => {
+      step.do("try", { retries: { limit: 3, delay: "1 minute", backoff: "constant" } }, async (ctx) => {
         if ((await io.effect("try", ctx.attempt)) < 2) throw new Error("again");
         return ctx.attempt;
       }),
