@@ -138,10 +138,7 @@ class Simulation {
       await turnOver();
       again = false;
       // What one sends to another begins a turn of that one, which is not over yet.
-      for (const object of world.objects.filter((it) => it.isDirty)) {
-        object.endTurn();
-        again = true;
-      }
+      for (const object of world.objects.filter((it) => it.isDirty)) if (object.endTurn()) again = true;
       const incident = again ? undefined : world.acting.shift();
       if (incident) {
         this.#happen(incident);

@@ -284,20 +284,23 @@ export class SimulatedObject {
     this.isDirty = true;
   }
 
-  /** Makes the turn's writes durable, holds them to every promise, and lets its outputs go. */
-  endTurn(): void {
+  /** Makes the turn's writes durable, holds them to every promise, and lets its outputs go. True: something went out, or the object died. */
+  endTurn(): boolean {
     const { world, entries } = this;
     this.isDirty = false;
     const hasGrown = entries.length > this.durable.size;
     const incident = hasGrown ? world.take("turn") : null;
     if (incident) world.count(incident.what);
-    if (incident?.what === "crash_before") return this.crash();
+    if (incident?.what === "crash_before") {
+      this.crash();
+      return true;
+    }
     this.#commit(hasGrown);
     const outputs = this.#gated;
     this.#gated = [];
-    if (incident?.what === "crash_after") return this.crash();
-    for (const output of outputs) output();
-    if (incident?.what === "crash_after_sent") this.crash();
+    if (incident?.what !== "crash_after") for (const output of outputs) output();
+    if (incident) this.crash();
+    return incident !== null || outputs.length > 0;
   }
 
   #commit(hasGrown: boolean): void {
