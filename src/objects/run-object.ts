@@ -254,7 +254,10 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
       if (this.#engine === engine) engine.write();
       return { ok: true, value };
     } catch (error) {
-      return { ok: false, fault: faultRecord(error) };
+      const fault = faultRecord(error);
+      // A refusal, too, tells of what was recorded.
+      this.#engine?.write();
+      return { ok: false, fault };
     }
   }
 }

@@ -193,6 +193,11 @@ export class SimulatedObject {
       if (life !== this.life) return;
       const code = refusalOf(error);
       if (code === null) return world.fail(error);
+      try {
+        this.engine?.write();
+      } catch {
+        return; // Storage refused it, and the object is gone: nobody is answered.
+      }
       reply({ type: "refused", code });
     };
     try {
