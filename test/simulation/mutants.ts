@@ -451,6 +451,67 @@ export const mutants: readonly Mutant[] = [
     find: "    this.#ports.journal.write();\n",
     replace: "",
   },
+  // Bugs that the simulation has found, back again
+  {
+    name: "a rollback undoes before it is unblocked",
+    file: "engine/execution.ts",
+    find: "    this.#unblock();\n    this.#undoing = true;",
+    replace: "    this.#undoing = true;",
+  },
+  {
+    name: "a held rollback is never at rest",
+    file: "engine/execution.ts",
+    find: "if (paused) return this.parked();",
+    replace: "if (paused) return;",
+  },
+  {
+    name: "code that is woken to check a payload has no lease",
+    file: "engine/run-engine.ts",
+    find: "    this.#proceed(true);\n    this.#arm();",
+    replace: "    this.#proceed(true);",
+  },
+  {
+    name: "a queued run tells nobody again before its start",
+    file: "core/run-view.ts",
+    find: "const next = Math.min(runDeadline(state), earliestDue(state, isStill));",
+    replace: "const next = state.started || state.paused ? Math.min(runDeadline(state), earliestDue(state, isStill)) : runDeadline(state);",
+  },
+  {
+    name: "an object that is gone goes on acting",
+    file: "engine/turn-journal.ts",
+    find: 'if (this.#isOver) throw new Error("The object is gone.");',
+    replace: "",
+  },
+  {
+    name: "a run that timed out before its start begins all the same",
+    file: "engine/run-engine.ts",
+    find: "if (!state.started && !state.ended && state.created.startAt <= now)",
+    replace: "if (!state.started && state.created.startAt <= now)",
+  },
+  {
+    name: "a result that is there at once overtakes what other branches do",
+    file: "engine/pass.ts",
+    find: "    this.#parked = false;\n    this.#cool();",
+    replace: "    this.#parked = false;",
+  },
+  {
+    name: "what happens to a loaded run whose code does not execute is not shown",
+    file: "engine/run-engine.ts",
+    find: "if (!this.busy) this.#publication.request(summarySeq(this.state, false), now);",
+    replace: "",
+  },
+  {
+    name: "an ended run whose alarm was lost is not repaired",
+    file: "engine/run-engine.ts",
+    find: "if (armedAt !== null && armedAt >= now - 60_000) return;",
+    replace: "if (this.state.ended || (armedAt !== null && armedAt >= now - 60_000)) return;",
+  },
+  {
+    name: "a second cancellation decides anew whether to undo",
+    file: "core/operator-decision.ts",
+    find: "const { compensate } = state.cancel ?? command;",
+    replace: "const { compensate } = command;",
+  },
   // Notices
   {
     name: "a reminder comes early",
