@@ -1,19 +1,20 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { type FuzzResult, type KillResult, type MutantResult, type SimulationBatch, sumBatches } from "./evidence-data.ts";
 
 /**
  * `npm run evidence`: writes docs/evidence.md from what the proving commands have left in docs/evidence/. Nothing on that page is written by hand. `--add <file>`
  * first takes over the simulation batches of a file, one JSON object a line, as `npm run --silent simulate -- --json` prints them.
  */
-const folder = new URL("../docs/evidence/", import.meta.url);
-const batchesFile = new URL("simulation.jsonl", folder);
+const folder = fileURLToPath(new URL("../docs/evidence/", import.meta.url));
+const batchesFile = `${folder}simulation.jsonl`;
 
 const [flag, added] = process.argv.slice(2);
 if (flag === "--add" && added !== undefined) writeFileSync(batchesFile, merged(lines(batchesFile), readFileSync(added, "utf8").split("\n")));
 
-writeFileSync(new URL("../evidence.md", folder), `${[simulationPart(), mutantsPart(), killPart(), fuzzPart(), benchPart()].join("\n\n").trim()}\n`);
+writeFileSync(`${folder}../evidence.md`, `${[simulationPart(), mutantsPart(), killPart(), fuzzPart(), benchPart()].join("\n\n").trim()}\n`);
 
-function lines(file: URL): readonly string[] {
+function lines(file: string): readonly string[] {
   return existsSync(file) ? readFileSync(file, "utf8").split("\n") : [];
 }
 
@@ -28,7 +29,7 @@ function merged(known: readonly string[], more: readonly string[]): string {
 }
 
 function read<T>(name: string): T | null {
-  const file = new URL(name, folder);
+  const file = `${folder}${name}`;
   return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as T) : null;
 }
 
