@@ -13,13 +13,14 @@ import type { StepState } from "#core/step-state.ts";
 import { decode, encode } from "#core/value.ts";
 import { AlarmKeeper } from "./alarm-keeper.ts";
 import { BlockedPoll } from "./blocked-poll.ts";
+import { BusyTimer, hostAfterMs, showBusyAfterMs } from "./busy-timer.ts";
 import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
 import { Ledger } from "./ledger.ts";
-import { LongBusy } from "./long-busy.ts";
 import { newRun } from "./new-run.ts";
 import { nextWakeAt } from "./next-wake.ts";
 import { Notices } from "./notices.ts";
+import { oncePerTurn } from "./once-per-turn.ts";
 import { refuseUnfit, takerOf, withCheckedInput } from "./payload-check.ts";
 import type { EnginePorts, Journal } from "./ports.ts";
 import { Publication } from "./publication.ts";
@@ -44,7 +45,9 @@ export class RunEngine {
   #dropped = false;
   readonly #stallWatch = new StallWatch();
   readonly #blockedPoll = new BlockedPoll();
-  readonly #longBusy: LongBusy;
+  readonly #longBusy: BusyTimer;
+  readonly #unhosted: BusyTimer;
+  readonly #armSoon = oncePerTurn(() => this.#dropped || this.#arm());
 
   constructor(outside: EnginePorts) {
     const ports = afterWriting(outside);
@@ -56,10 +59,11 @@ export class RunEngine {
     this.#alarm = new AlarmKeeper(ports.alarm);
     this.#quietWaiters = new Waiters(ports.clock);
     this.#endWaiters = new Waiters(ports.clock);
-    this.#longBusy = new LongBusy(ports.clock, () => {
+    this.#longBusy = new BusyTimer(ports.clock, showBusyAfterMs, () => {
       this.#publication.request(this.summary.seq, this.#ledger.now());
       this.#turnDone();
     });
+    this.#unhosted = new BusyTimer(ports.clock, hostAfterMs, () => this.busy && this.#alarm.set(this.#ledger.now()));
   }
 
   get state(): RunState {
@@ -114,9 +118,7 @@ export class RunEngine {
     }
     const at = this.#ports.clock.now();
     const first: Entry = { ...newRun(this.#ports.registry, command, at), origin: taken.origin };
-    this.#ledger.commit([first, ...taken.entries, ...undoingOf(first, taken, { actor: command.trigger, at })]);
-    this.#proceed();
-    this.#turnDone();
+    this.#commitAndGoOn([first, ...taken.entries, ...undoingOf(first, taken, { actor: command.trigger, at })]);
     return true;
   }
 
@@ -237,9 +239,9 @@ export class RunEngine {
     return this.state.ended ? Promise.resolve() : this.#endWaiters.wait(maxMs);
   }
 
-  /** Makes the alarm host what is still busy: a floating promise would be lost with the object, unseen. */
+  /** Nobody keeps the object any more: the alarm hosts what stays busy, for a floating promise would be lost with the object, unseen. */
   hostByAlarm(): void {
-    if (this.busy) this.#alarm.set(this.#ledger.now());
+    if (this.busy) this.#unhosted.begin(this.#ledger.now());
   }
 
   /** Lets go of the code without a word to the journal, as the end of the process does. */
@@ -278,7 +280,7 @@ export class RunEngine {
     if (state.blocked) this.#blockedPoll.postpone(this.#ledger.now());
     this.#execution = new Execution(this.#ledger, this.#ports, {
       dispatch: (step) => this.#dispatch.send(step),
-      progressed: () => this.#arm(),
+      progressed: this.#armSoon,
       parked: () => this.#becameQuiet(),
       ended: () => this.#wrapUp(),
       blocked: (reason, message) => this.#block(reason, message),
@@ -344,6 +346,7 @@ export class RunEngine {
   #becameQuiet(): void {
     if (this.busy || this.#dropped) return;
     this.#longBusy.over();
+    this.#unhosted.over();
     this.#publication.request(summarySeq(this.state, this.busy), this.#ledger.now());
     this.#turnDone();
     this.#quietWaiters.release();
@@ -379,11 +382,11 @@ export class RunEngine {
     return this.#execution === null && started && !ended && !blocked && !paused;
   }
 
-  /** While the run is busy, the alarm is there for its death only; and that of an ended run resends what nobody confirmed. Both may come early. */
+  /** While the run is busy, the alarm is there for its death only; and it resends what the index has not confirmed. Both may come early. */
   #arm(): void {
     if (!this.exists || this.#isCodeUnknown) return;
     const now = this.#ledger.now();
-    this.#alarm.stand(this.#wakeAt(now), { now, earlyIsFine: this.busy || this.state.ended !== null });
+    this.#alarm.stand(this.#wakeAt(now), { now, earlyIsFine: this.busy || this.state.ended !== null || this.#publication.dueAt !== null });
   }
 
   /** Asks the code, replayed if need be, whether a payload fits the wait that takes it. Code that can't run is not asked. */
