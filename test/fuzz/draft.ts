@@ -176,6 +176,8 @@ function mutatePath(draft: Draft): void {
   // A token's path, changed so that it means the same, would not be a forged one.
   if (draft.operation.path.includes("{token}") && draft.aim === "foreign") return;
   draft.path = draft.random.pick(pathMutations)(draft.path, draft.random);
+  // It may lead elsewhere, where no token is asked for.
+  draft.hasForgedToken = false;
   if (!draft.path.startsWith("/")) draft.isBrokenHttp = true;
   if (draft.random.chance(0.1)) {
     draft.method = draft.random.pick(["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "POST", "TRACE"]);
