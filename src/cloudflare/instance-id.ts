@@ -17,3 +17,15 @@ export function generationOf(runId: string): { readonly instanceId: string; read
   const parts = runId.split(".");
   return { instanceId: parts.at(-2) ?? "", generation: Number(parts.at(-1)) };
 }
+
+const restarted = "restart:";
+
+/** What starts the run of a restart. It carries the time at which the instance was created, for that is what the instance is told. */
+export function restartTrigger(run: { readonly trigger: string; readonly createdAt: number }): string {
+  return run.trigger.startsWith(restarted) ? run.trigger : `${restarted}${run.createdAt}`;
+}
+
+/** When the instance of a run was created, whichever of its runs this is. */
+export function createdAtOf(run: { readonly trigger: string; readonly createdAt: Date }): Date {
+  return run.trigger.startsWith(restarted) ? new Date(Number(run.trigger.slice(restarted.length))) : run.createdAt;
+}

@@ -4,7 +4,7 @@ import { decode, type Encoded, encode, summarizeError, toJson } from "#core/valu
 import { type RunHandle, runHandle } from "#objects/runs.ts";
 import { forgetRun } from "#visibility/forget.ts";
 import { bindingError } from "./errors.ts";
-import { instanceNamespace, runIdOf } from "./instance-id.ts";
+import { instanceNamespace, restartTrigger, runIdOf } from "./instance-id.ts";
 import { Subscription } from "./subscription.ts";
 import { segnoName } from "./workflow-step.ts";
 import type { LayerEnv } from "./workflows.ts";
@@ -71,7 +71,7 @@ export class Instance implements WorkflowInstance {
     const next = runHandle(this.#env.RUNS, instanceNamespace, runId);
     const origin = { runId: detail.run.id, relation: "fork", step: from } as const;
     const taken = from === null ? null : await handle.takeOver(origin);
-    const command = startCommand({ workflow: this.#workflow, runId, trigger: "restart", input: detail.input });
+    const command = startCommand({ workflow: this.#workflow, runId, trigger: restartTrigger(detail.run), input: detail.input });
     if (taken === null) await next.start(command, 0);
     else await next.startFrom(command, taken);
     this.#known = number + 1;

@@ -5,7 +5,7 @@ import { type AnyWorkflow, type WorkflowContext, workflow } from "#sdk/workflow.
 import { WorkflowBinding } from "./binding.ts";
 import type { WorkflowEntrypoint } from "./entrypoint.ts";
 import { asError } from "./errors.ts";
-import { generationOf } from "./instance-id.ts";
+import { createdAtOf, generationOf } from "./instance-id.ts";
 import { LayerStep } from "./workflow-step.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: any workflow class, whatever its environment and payload
@@ -82,7 +82,7 @@ function definitions(name: string, registered: WorkflowClass | RegisteredWorkflo
 }
 
 async function execute(instance: WorkflowEntrypoint, { input, step, run }: WorkflowContext<unknown>, stepLimit: number): Promise<unknown> {
-  const event = { payload: input as Readonly<unknown>, timestamp: run.createdAt, instanceId: generationOf(run.id).instanceId, workflowName: run.workflow };
+  const event = { payload: input as Readonly<unknown>, timestamp: createdAtOf(run), instanceId: generationOf(run.id).instanceId, workflowName: run.workflow };
   try {
     return await instance.run(event, new LayerStep(step, stepLimit) as unknown as WorkflowStep);
   } catch (thrown) {

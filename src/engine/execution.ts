@@ -108,7 +108,7 @@ export class Execution implements PassHost {
       idempotencyKey: (key) => idempotencyKey(namespace, this.state.steps.get(key)?.keyRunId ?? runId, key),
       callbackUrl: (key, expiresAt) => this.#ports.callbacks.url(publicUrl, { namespace, runId, key, expiresAt }),
     });
-    const run = { id: runId, namespace, workflow, version, createdAt: new Date(created.at) };
+    const run = { id: runId, namespace, workflow, version, trigger: created.trigger, createdAt: new Date(created.at) };
     this.#pass.start(() =>
       definition.options.run({
         input: parseInput(definition, decode(created.valueOmitted ? this.#ports.journal.value(created.seq) : created.value)),

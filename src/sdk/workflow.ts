@@ -10,7 +10,15 @@ export interface WorkflowContext<Input> {
   readonly input: Input;
   readonly step: Step;
   readonly log: Log;
-  readonly run: { readonly id: string; readonly namespace: string; readonly workflow: string; readonly version: string; readonly createdAt: Date };
+  readonly run: {
+    readonly id: string;
+    readonly namespace: string;
+    readonly workflow: string;
+    readonly version: string;
+    /** What started it: `api`, or the id of a trigger. */
+    readonly trigger: string;
+    readonly createdAt: Date;
+  };
 }
 
 export interface WorkflowOptions<Input, Output> {

@@ -99,7 +99,14 @@ describe("start", () => {
     await world.finish();
     expect(world.output).toEqual([
       { n: 3 },
-      { id: "r1", namespace: "default", workflow: "p", version: "1", createdAt: new Date(world.run.engine.summary.createdAt) },
+      {
+        id: "r1",
+        namespace: "default",
+        workflow: "p",
+        version: "1",
+        trigger: world.run.engine.summary.trigger,
+        createdAt: new Date(world.run.engine.summary.createdAt),
+      },
     ]);
   });
 });
