@@ -7,8 +7,7 @@ export type Verdict =
   | { readonly kind: "equal" }
   /** They differ, in the way that the program says and the list explains. */
   | { readonly kind: "differs"; readonly id: string }
-  /** `side`: the real one where it is not even as expected itself, which may be the machine's fault. */
-  | { readonly kind: "wrong"; readonly side: "real" | "segno"; readonly findings: readonly string[] };
+  | { readonly kind: "wrong"; readonly findings: readonly string[] };
 
 /** A timer may be off by so much, as it is read on another clock tick than the one it was set on. */
 const clockGrainMs = 3;
@@ -16,7 +15,7 @@ const clockGrainMs = 3;
 export function judge(program: Program, real: Case, segno: Case): Verdict {
   const { differs } = program;
   const findings = differs === undefined ? same(program, real, segno) : asListed(program, real, segno);
-  if (findings.length > 0) return { kind: "wrong", side: findings.some((finding) => finding.startsWith("real: ")) ? "real" : "segno", findings };
+  if (findings.length > 0) return { kind: "wrong", findings };
   return differs === undefined ? { kind: "equal" } : { kind: "differs", id: differs.id };
 }
 

@@ -187,7 +187,7 @@ export const lifecycle = programs(
     promise: "A terminated run is over: nothing of it happens any more, and nothing is undone unasked.",
     run: async (_event, step, io) => {
       await step.do("first", async () => io.effect("first"), undo(io, "first"));
-      await step.sleep("rest", 4_000);
+      await step.sleep("rest", 5_000);
       await step.do("second", async () => io.effect("second"));
     },
     drive: async ({ instance, seen, pause, attempt, until }) => {
@@ -196,7 +196,7 @@ export const lifecycle = programs(
       await attempt("terminate", () => instance.terminate());
       await until("terminated");
     },
-    settleMs: 4_500,
+    settleMs: 5_500,
     expect: { status: "terminated", output: null, error: null, effects: ["first"], notes: { terminate: "<undefined>" } },
   },
   {
