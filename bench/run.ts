@@ -26,7 +26,7 @@ const { values: options } = parseArgs({
 });
 
 /** A quick run is over within 50 s, on a busy machine too. Until when it measures Segno and the bare objects, and then Cloudflare Workflows, which take many times as long; in ms. */
-const quickUntilMs = { scenarios: 25_000, peer: 36_000 };
+const quickUntilMs = { scenarios: 22_000, peer: 36_000 };
 
 const parkedShare = 4;
 const parkedRuns = { quick: 200, late: 50, full: 2_000 };

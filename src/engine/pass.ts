@@ -243,7 +243,8 @@ export class Pass {
     for (const call of this.#isHeld ? [] : this.#held.splice(0)) {
       if (!this.#closed) this.#begin(call);
     }
-    this.#host.shown();
+    // Before the function has begun there is nothing that it could have reacted to.
+    if (this.#activity > 0) this.#host.shown();
     // An attempt under way will make itself heard when it ends.
     if (!this.#closed && this.#host.attemptsUnderWay() === 0) this.#watch();
   }
