@@ -76,7 +76,9 @@ export async function makeInput(random: Random, operation: Operation, around: Su
   limitWait(draft);
   const bytes = rendered(draft);
   const isByToken = operation.path.includes("{token}") || operation.path.startsWith("/slack");
-  const namesVictim = !isByToken && draft.victim !== null && draft.path.includes(draft.victim.id);
+  // Dots in the address may take the name out of it again.
+  const address = URL.parse(draft.path, "http://segno.test")?.pathname ?? "";
+  const namesVictim = !isByToken && draft.victim !== null && address.includes(draft.victim.id);
   return { ...draft, bytes, foreignId: namesVictim ? draft.runId : null };
 }
 
