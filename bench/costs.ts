@@ -27,10 +27,11 @@ export interface Clients {
   readonly counted: Client;
 }
 
-export async function measureCosts(clients: Clients, rounds: number): Promise<Costs> {
+/** `rounds` of the longest measurement, but no further one is begun after `until`, in ms of `performance.now()`. */
+export async function measureCosts(clients: Clients, rounds: number, until: number): Promise<Costs> {
   const [short, long] = [await countsOf(clients, 5), await countsOf(clients, 1_005)];
   const indexed = await indexedPerRun(clients.plain);
-  const step10000over10 = await lateOverEarly(clients.plain, rounds);
+  const step10000over10 = await lateOverEarly(clients.plain, rounds, until);
   return {
     rowsPerStep: (long.rowsWritten + long.alarmsSet - short.rowsWritten - short.alarmsSet) / 1_000,
     rowsPerShortRun: short.rowsWritten,
@@ -95,9 +96,9 @@ export async function untilIndexed(client: Client, summaries: number): Promise<S
 const longRun = { steps: 10_000, markEvery: 500 };
 
 /** Compares within one run, the first tenth with the last, so that a noisy machine does not decide. */
-async function lateOverEarly(client: Client, rounds: number): Promise<number> {
+async function lateOverEarly(client: Client, rounds: number, until: number): Promise<number> {
   const ratios: number[] = [];
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds && (round === 0 || performance.now() < until); round++) {
     const { body } = await client.post("/v1/workflows/sequential/runs?wait=60s", { input: longRun });
     const { marks } = (body as { output: { marks: number[] } }).output;
     const times = marks.slice(1).map((mark, i) => mark - (marks[i] ?? 0));

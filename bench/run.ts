@@ -71,7 +71,7 @@ async function bench(workerd: LocalWorker): Promise<Report> {
   }
   const parked = "parked".includes(options.only) ? await measureParked() : [];
   progress("writes");
-  const costs = await measureCosts(clients, options.quick ? 1 : 7);
+  const costs = options.quick ? await measureCosts(clients, 5, quickUntilMs.peer) : await measureCosts(clients, 7, Number.POSITIVE_INFINITY);
   if (options.quick) await measurePeer(results);
   return { results, parked, costs, fsyncs: options.fsyncs ? await fsyncsPerStep(clients.plain, workerd.pid()) : null };
 }
