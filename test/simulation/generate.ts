@@ -13,8 +13,8 @@ function optionsOf(chance: Chance): RunOptions {
   return {
     timeoutMs: chance.yes(8) ? chance.pick([1000, 30_000, 600_000]) : null,
     expectedMs: chance.yes(10) ? chance.pick([1000, 60_000]) : null,
-    delayMs: chance.yes(8) ? chance.pick([1, 5000, 3_600_000]) : 0,
-    alerts: chance.yes(20),
+    delayMs: chance.yes(10) ? chance.pick([1, 5000, 3_600_000]) : 0,
+    alerts: chance.yes(30),
   };
 }
 
@@ -85,7 +85,10 @@ function actsOf(chance: Chance): Incident[] {
   const found: Incident[] = [];
   for (let left = chance.int(6); left > 0; left--) {
     const what = actFor(chance);
-    found.push({ on: "event", n: 1 + chance.int(usual.event), what, a: chance.int(1000), b: chance.int(1000) });
+    const n = 1 + chance.int(usual.event);
+    found.push({ on: "event", n, what, a: chance.int(1000), b: chance.int(1000) });
+    // The same again, a little later and in another way: what was decided once is not decided anew.
+    if (chance.yes(20)) found.push({ on: "event", n: n + chance.int(6), what, a: chance.int(1000), b: chance.int(1000) });
   }
   return found;
 }
@@ -161,7 +164,7 @@ class ProgramMaker {
       timeoutMs: chance.pick([600_000, 600_000, 10_000, 1000]),
       onFailure: via !== "do" && onFailure === "continue" ? "fail" : onFailure,
       fallback: chance.yes(50),
-      undo: chance.yes(35) ? { script: this.#script(8), limit: chance.int(3) } : null,
+      undo: chance.yes(35) ? { script: this.#script(20), limit: chance.int(3) } : null,
       unsafe: chance.yes(10),
       script: this.#script(30),
     };
