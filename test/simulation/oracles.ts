@@ -19,13 +19,14 @@ export function checkAlarm(object: SimulatedObject, engine: RunEngine): void {
   const { model, durable, world } = object;
   if (model.size === 0 || object.isAlarmLost) return;
   const now = Math.max(world.hostNow, model.lastAt);
+  if (engine.busy) object.leasedAt = now;
   const dueAt = nextDue(object, engine, now);
   if (dueAt === Number.POSITIVE_INFINITY) return;
   if (durable.alarmAt === null) broken("O6", `no alarm is set; the run (${engine.summary.status}) has something to do at ${dueAt - now} ms from now`);
   // Set back, the clock makes everything late that was set before.
   if (world.wasSetBack) return;
   // One that was set before may be the lease of an object that is gone.
-  const latest = object.hasSetAlarm ? Math.max(dueAt, now) : Math.max(dueAt, now, object.alarmSetAt + leaseMs);
+  const latest = object.hasSetAlarm ? Math.max(dueAt, now) : Math.max(dueAt, now, object.alarmSetAt + leaseMs, object.leasedAt + leaseMs);
   if (durable.alarmAt > latest) broken("O6", `the alarm stands at ${durable.alarmAt - now} ms from now, later than what is due at ${dueAt - now}`);
 }
 

@@ -62,6 +62,8 @@ export class SimulatedObject {
   isAlarmLost = false;
   /** The host's time when the alarm was set last, and whether it was in this turn. */
   alarmSetAt = 0;
+  /** The host's time of the last commit while code executed. */
+  leasedAt = 0;
   hasSetAlarm = false;
   /** The handler of the alarm is at work. */
   isInAlarm = false;
