@@ -15,6 +15,7 @@ export class Publication {
   /** The `seq` of the newest summary that was asked to be shown. */
   #requestedSeq = 0;
   #lastSentAt = Number.NEGATIVE_INFINITY;
+  #lastSentSeq = 0;
   #dueAt: number | null = null;
   #failures = 0;
 
@@ -53,6 +54,9 @@ export class Publication {
   /** Sends when due. Returns the sending, to be waited for by whoever hosts the run. */
   async send(summary: RunSummary, now: number): Promise<void> {
     this.#lastSentAt = now;
+    // What is sent for the first time has not failed yet, however often the news before it had to be sent.
+    if (summary.seq > this.#lastSentSeq) this.#failures = 0;
+    this.#lastSentSeq = summary.seq;
     const resendMs = Math.min(this.#ports.settings.resendMs * 2 ** this.#failures, 15 * 60_000);
     // What was asked for may be newer than what there is to send yet: a run that was at rest and has just been woken.
     this.#dueAt = now + (summary.seq < this.#requestedSeq ? publishEveryMs : resendMs);

@@ -56,6 +56,20 @@ test.each([false, true])("a summary that nobody confirms is sent again, with gro
   expect(world.run.alarmAt).toBe(null);
 });
 
+test("news is sent again soon, however often the index has not answered to what was news before", async () => {
+  const world = World.begin(
+    flow(async ({ step }) => {
+      for (let nap = 0; nap < 6; nap++) await step.sleep("nap", "5s");
+    }),
+  );
+  world.confirms = false;
+  await world.finish();
+  const sent = world.run.published.length;
+  expect(sent).toBeGreaterThan(5);
+  await world.pass(31_000);
+  expect(world.run.published.slice(sent).map((summary) => summary.status)).toEqual(["completed"]);
+});
+
 test("a late confirmation of an old summary does not stop the newest from being sent again", async () => {
   const world = World.begin(flow(({ step }) => step.sleep("nap", "5s")));
   world.confirms = false;
