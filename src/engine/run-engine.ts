@@ -164,7 +164,7 @@ export class RunEngine {
     this.#ledger.commit(entries);
     if (wasHeld && !this.state.paused) this.#dispatch.sendAll();
     this.#doDue(now);
-    if (entries.length > 0) this.#goOn();
+    if (entries.length > 0 || this.#dispatch.sending) this.#goOn();
     else this.#arm();
     return this.summary;
   }
