@@ -41,7 +41,7 @@ export interface FuzzResult {
   readonly inputs: number;
   readonly operations: number | readonly unknown[];
   readonly statuses: Readonly<Record<string, number>>;
-  readonly findings: readonly unknown[];
+  readonly findings: readonly { readonly operation: string; readonly input: number | null; readonly what: string }[];
 }
 
 type Sum = Pick<SimulationBatch, "seeds" | "runs" | "steps" | "commits" | "replays" | "crashes" | "effects" | "faults"> & {

@@ -106,11 +106,12 @@ function fuzzPart(): string {
   const fuzz = read<FuzzResult>("fuzz.json");
   if (!fuzz) return "## Fuzzing\n\nNot run yet.";
   const statuses = Object.entries(fuzz.statuses).map(([status, times]) => `${status}: ${count(times)}`);
+  const found = fuzz.findings.map(({ operation, input, what }) => `- ${operation}, input ${input}: ${what}`);
   return `## Fuzzing
 
 \`npm run --silent fuzz -- --inputs N [--seed S]\`: random requests to every operation of the API, from its OpenAPI document.
 
-Seed ${fuzz.seed}: ${count(fuzz.inputs)} inputs to ${Array.isArray(fuzz.operations) ? fuzz.operations.length : fuzz.operations} operations, ${fuzz.findings.length} violations. Answers by status: ${statuses.join(", ")}.`;
+Seed ${fuzz.seed}: ${count(fuzz.inputs)} inputs to ${Array.isArray(fuzz.operations) ? fuzz.operations.length : fuzz.operations} operations, ${fuzz.findings.length} violations. Answers by status: ${statuses.join(", ")}.${found.length === 0 ? "" : `\n\n${found.join("\n")}`}`;
 }
 
 function benchPart(): string {
