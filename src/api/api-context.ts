@@ -25,7 +25,8 @@ export interface ApiPorts {
 /** What a route's handler finds in its context: the ports of this request, and the namespace that the caller's key opened. */
 export interface ApiContext {
   Bindings: ApiEnv;
-  Variables: { ports: ApiPorts; namespace: string };
+  /** `hasBody`: a JSON body was read, for the contract to check. */
+  Variables: { ports: ApiPorts; namespace: string; hasBody?: true };
 }
 
 /** The app that routes are added to. */

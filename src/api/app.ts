@@ -1,5 +1,5 @@
 import { createRoute, OpenAPIHono, z } from "@hono/zod-openapi";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { Fault } from "#core/fault.ts";
@@ -49,7 +49,7 @@ export function createApi<Env extends ApiEnv>(options: ApiOptions<Env>): Api {
   const log = options.log ?? consoleLog({ layer: "api" });
   const failed = { newId: options.newId, log };
   const api: Api = new OpenAPIHono<ApiContext>({ defaultHook: refuseUnfit });
-  api.onError((error, context) => problemResponse(context, asFault(error), failed));
+  api.onError((error, context) => problemResponse(context, asFault(error, context), failed));
   api.notFound((context) => problemResponse(context, new Fault("not_found"), failed));
   api.use(methodNotAllowed({ app: api, onMethodNotAllowed: (context, allow) => problemResponse(context, methodFault(allow), failed) }));
   api.use(async (context, next) => {
@@ -117,11 +117,17 @@ function refuseUnfit(checked: Checked): void {
   throw new Fault("invalid_request", `The ${where} does not fit${at}: ${first?.message ?? "it can't be read"}`, { in: where, issues });
 }
 
-/** Hono's own refusals, in our words. */
-function asFault(error: unknown): unknown {
+/** Hono's own refusals, in our words; and a body that the contract could not even look at: zod compares the length of whatever has one. */
+function asFault(error: unknown, context: Context<ApiContext>): unknown {
+  if (error instanceof TypeError && isUnchecked(context)) return new Fault("invalid_request", "The body does not fit.", { in: "body", issues: [] });
   if (!(error instanceof HTTPException)) return error;
   if (error.status === 415) return new Fault("unsupported_media_type");
   return error.status === 400 ? new Fault("invalid_request", error.message) : error;
+}
+
+/** A body was read, and the contract has not accepted it yet: no route has run. */
+function isUnchecked(context: Context<ApiContext>): boolean {
+  return context.get("hasBody") === true && context.req.valid("json" as never) === undefined;
 }
 
 function methodFault(allow: readonly string[]): Fault {

@@ -93,6 +93,7 @@ export const jsonBody: MiddlewareHandler<ApiContext> = async (context, next) => 
   if (context.req.raw.headers.get("content-type") !== "application/json") context.req.raw = namedJson(context.req.raw);
   // The body is read already; the validators that follow find its value here.
   context.req.json = <T>() => Promise.resolve(body as T);
+  context.set("hasBody", true);
   await next();
 };
 

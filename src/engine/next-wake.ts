@@ -29,3 +29,8 @@ function runWakeAt(state: RunState, { dispatchAt, noticeAt, blockedPollAt, lease
   if (state.blocked) return leaseAt === null ? Math.min(standing, blockedPollAt) : standing;
   return Math.min(standing, noticeAt());
 }
+
+/** Whether there is something that the code could do, for all that the journal says. */
+export function mayExecute({ ended, started, blocked, paused }: RunState): boolean {
+  return started && !ended && !blocked && !paused;
+}

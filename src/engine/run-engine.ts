@@ -18,7 +18,7 @@ import { Dispatch } from "./dispatch.ts";
 import { Execution } from "./execution.ts";
 import { Ledger } from "./ledger.ts";
 import { newRun } from "./new-run.ts";
-import { nextWakeAt } from "./next-wake.ts";
+import { mayExecute, nextWakeAt } from "./next-wake.ts";
 import { Notices } from "./notices.ts";
 import { oncePerTurn } from "./once-per-turn.ts";
 import { refuseUnfit, takerOf, withCheckedInput } from "./payload-check.ts";
@@ -365,21 +365,19 @@ export class RunEngine {
 
   /** When something must happen, sending to the index included, epoch ms; null: nothing by time. */
   #wakeAt(now: number): number | null {
-    const { busy } = this;
     return nextWakeAt(this.state, {
       publishAt: this.#publication.dueAt,
       dispatchAt: () => this.#dispatch.nextDueAt(),
       noticeAt: () => this.#notices.nextDueAt(now),
       blockedPollAt: this.#blockedPoll.at,
-      leaseAt: busy ? now + this.#ports.settings.leaseMs : null,
+      leaseAt: this.busy ? now + this.#ports.settings.leaseMs : null,
       retriesFrom: this.#execution?.replaying ? now + this.#ports.settings.leaseMs : 0,
     });
   }
 
   /** The object was loaded, and its code has not run since: what it has still to do, only the alarm that was set before knows. */
   get #isCodeUnknown(): boolean {
-    const { ended, started, blocked, paused } = this.state;
-    return this.#execution === null && started && !ended && !blocked && !paused;
+    return this.#execution === null && mayExecute(this.state);
   }
 
   /** While the run is busy, the alarm is there for its death only; and it resends what the index has not confirmed. Both may come early. */

@@ -88,6 +88,7 @@ const refused: [string, FaultCode, string, Ask?][] = [
   ["a wrong key in X-API-Key", "unauthorized", "/v1/runs", { headers: { authorization: null, "x-api-key": "x" } }],
   ["a start without key", "unauthorized", start, { body: {}, headers: anonymous }],
   // Bodies
+  ["a text that is an object whose length can't be compared", "invalid_request", `${run}/pause`, { body: `{"reason":{"length":{"toString":1}}}` }],
   [
     "a text that is an object whose length is nested without end",
     "invalid_request",

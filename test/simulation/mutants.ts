@@ -268,7 +268,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "while code executes there is no lease",
     file: "engine/run-engine.ts",
-    find: "leaseAt: busy ? now + this.#ports.settings.leaseMs : null,",
+    find: "leaseAt: this.busy ? now + this.#ports.settings.leaseMs : null,",
     replace: "leaseAt: null,",
   },
   {

@@ -112,7 +112,8 @@ export const differences = [
     kind: "chosen",
     title: "A step inside a step's callback",
     cloudflare: "The inner step is a step of its own. When the run is replayed after the outer one has ended, it is not called again.",
-    segno: "It is refused at once, with an error that says where. Call the one after the other.",
+    segno:
+      "Before the first `await` of the callback it is refused at once, with an error that says where. Later it passes, and a replay of that run blocks. Call the one after the other.",
     why: "A step that is there the first time and missing at the replay makes a history that no code fits.",
   },
   {
