@@ -18,8 +18,9 @@ import {
   type Step,
   type WaitResult,
 } from "#sdk/step.ts";
+import { ActionContext } from "./action-context.ts";
 import { approvalCall } from "./approval-call.ts";
-import type { AttemptArguments, CallRequest, RecordedResult, StartFields } from "./call.ts";
+import type { CallRequest, RecordedResult, StartFields } from "./call.ts";
 import type { Random } from "./ports.ts";
 import { checkBy, issueLines } from "./schema-check.ts";
 
@@ -66,7 +67,7 @@ function callDo(host: StepHost, name: string, rest: readonly [unknown, unknown?]
     ...plainCall(name),
     kind: "do",
     begin: { type: "started", fields: () => attemptFields("inline", options, "input" in options ? encode(options.input) : null) },
-    attempt: (args) => action(attemptContext(host, args)),
+    attempt: (args) => action(new ActionContext(host, args)),
     retryIf: options.retryIf,
     compensation: compensationCall(host, options.compensate),
   });
@@ -89,7 +90,7 @@ function callRun(host: StepHost, automation: AnyAutomation, call: { readonly inp
     kind: "run",
     automation: automation.name,
     begin: { type: "started", fields: () => attemptFields(dispatch, attempts, encode(parseAutomationInput(automation, call.input))) },
-    attempt: (args) => options.run(attemptContext(host, args)),
+    attempt: (args) => options.run(new ActionContext(host, args)),
     retryIf: overrides.retryIf ?? options.retryIf,
     compensation: compensationCall(host, options.compensate),
   });
@@ -129,7 +130,7 @@ function callCallback(
     ...plainCall(name),
     kind: "callback",
     begin: { type: "started", fields: (now) => ({ ...waitFields(wait, options.timeout, now), dispatch: request ? "inline" : null, policy }) },
-    attempt: request ? (args) => request({ ...attemptContext(host, args), url: host.callbackUrl(args.key, args.wakeAt) }) : null,
+    attempt: request ? (args) => request({ ...new ActionContext(host, args), url: host.callbackUrl(args.key, args.wakeAt) }) : null,
     retryIf: options.retryIf,
     ...payloadResult(options.schema),
   });
@@ -142,22 +143,6 @@ function callValue(host: StepHost, name: string, value: (now: number) => unknown
 /** What most calls have in common. */
 function plainCall(name: string): Pick<CallRequest, "name" | "automation" | "attempt" | "retryIf" | "compensation" | "result" | "issues"> {
   return { name, automation: null, attempt: null, retryIf: undefined, compensation: null, result: (recorded) => recorded.value, issues: () => [] };
-}
-
-function attemptContext(host: StepHost, args: AttemptArguments): AttemptContext & { readonly input: unknown } {
-  const { attempt, input } = args;
-  return {
-    attempt,
-    input,
-    log: host.log,
-    // Most actions of a tight loop never look at these two, so they are made when somebody does.
-    get signal() {
-      return args.signal;
-    },
-    get idempotencyKey() {
-      return host.idempotencyKey(args.key);
-    },
-  };
 }
 
 interface AttemptFieldOptions {
@@ -196,7 +181,7 @@ function compensationCall(host: StepHost, compensation: Compensation<unknown, un
     run: (args) => {
       const { output, inDoubt, stepAttempt, error } = args;
       return run({
-        ...attemptContext(host, args),
+        ...new ActionContext(host, args),
         idempotencyKey: host.idempotencyKey(args.key),
         output,
         inDoubt,

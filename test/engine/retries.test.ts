@@ -290,3 +290,19 @@ test("a run that times out aborts the attempt under way", async () => {
   await world.finish();
   expect([world.status, aborted]).toEqual(["failed", ["cancelled"]]);
 });
+
+test("a copy of what an action is given has its signal and its key, too", async () => {
+  const copies: unknown[] = [];
+  const world = new World({
+    workflows: [
+      flow(({ step }) =>
+        step.do("s", (context) => {
+          copies.push({ ...context });
+        }),
+      ),
+    ],
+  });
+  world.start("p");
+  await world.finish();
+  expect(copies).toEqual([expect.objectContaining({ attempt: 1, idempotencyKey: "default/r1/s", signal: expect.any(AbortSignal) })]);
+});

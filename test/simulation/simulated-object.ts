@@ -7,7 +7,7 @@ import { RunEngine } from "#engine/run-engine.ts";
 import type { Registry } from "#sdk/registry.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 import { perform } from "./actions.ts";
-import { Auditor } from "./auditor.ts";
+import { Auditor, type Evidence } from "./auditor.ts";
 import { Interpreter, type Stage } from "./interpret.ts";
 import type { Answered } from "./model.ts";
 import { checkAlarm, checkFold } from "./oracles.ts";
@@ -78,7 +78,7 @@ export class SimulatedObject {
   #sent = 0;
   #gated: (() => void)[] = [];
   #calls = new Set<(answer: { readonly type: "unknown" }) => void>();
-  #pass: Pass | null = null;
+  pass: Pass | null = null;
   /** What the code saw as far as that is durable: every later execution must see the same. */
   readonly #story: number[] = [];
   readonly #storyTexts: string[] = [];
@@ -88,27 +88,7 @@ export class SimulatedObject {
     this.world = world;
     this.run = run;
     this.definition = this.#define();
-    const object = this;
-    this.auditor = new Auditor({
-      get life() {
-        return object.life;
-      },
-      get latestHostNow() {
-        return world.latestHostNow;
-      },
-      get wasSetBack() {
-        return world.wasSetBack;
-      },
-      leaseMs: defaultSettings.leaseMs,
-      answered: (key, attempt) => this.answers.get(`${key}/${attempt}`),
-      leafOf: (key) => this.leaves.get(key),
-      returned: () => this.#pass?.returned ?? null,
-      hasThrown: () => this.#pass?.hasThrown ?? false,
-      get code() {
-        return world.code;
-      },
-      calledBack: (key, payload) => this.callbacks.has(`${key}|${payload}`),
-    });
+    this.auditor = new Auditor(new ObjectEvidence(this));
     this.#registry = {
       workflow: () => (world.code === "missing" ? null : this.definition),
       automation: (name) => world.automations.get(name) ?? null,
@@ -144,7 +124,7 @@ export class SimulatedObject {
     this.entries.length = this.durable.size;
     this.alarmAt = this.durable.alarmAt;
     this.indexedSeq = this.durable.indexedSeq;
-    this.#pass = null;
+    this.pass = null;
     if (this.isInAlarm) this.alarmNotBefore = world.time + 1;
     this.isInAlarm = false;
     this.isDirty = false;
@@ -354,7 +334,7 @@ export class SimulatedObject {
       run: ({ step, run }: Parameters<AnyWorkflow["options"]["run"]>[0]) => {
         const isOther = world.code === "wrong";
         const pass: Pass = { life: this.life, isOther, story: [], texts: [], checked: 0, returned: null, hasThrown: false };
-        this.#pass = pass;
+        this.pass = pass;
         const interpreter = new Interpreter(this.#stage(pass, run.createdAt.getTime()), step);
         const outcome = isOther ? interpreter.runOther(world.plan.program) : interpreter.run(world.plan.program);
         return outcome.then(
@@ -398,7 +378,7 @@ export class SimulatedObject {
 
   /** What this execution saw is what all others saw. */
   #checkStory(): void {
-    const pass = this.#pass;
+    const pass = this.pass;
     // What is recorded and not yet written may be lost, and with it what the code saw of it.
     if (!pass || pass.isOther || this.engine?.state.lastSeq !== this.entries.length) return;
     for (; pass.checked < pass.story.length; pass.checked++) {
@@ -516,6 +496,52 @@ export class SimulatedObject {
         resolve();
       });
     });
+  }
+}
+
+/** What the world knows of one object. */
+class ObjectEvidence implements Evidence {
+  readonly leaseMs = defaultSettings.leaseMs;
+  readonly #object: SimulatedObject;
+
+  constructor(object: SimulatedObject) {
+    this.#object = object;
+  }
+
+  get life(): number {
+    return this.#object.life;
+  }
+
+  get latestHostNow(): number {
+    return this.#object.world.latestHostNow;
+  }
+
+  get wasSetBack(): boolean {
+    return this.#object.world.wasSetBack;
+  }
+
+  get code(): World["code"] {
+    return this.#object.world.code;
+  }
+
+  answered(key: string, attempt: number): Answered | undefined {
+    return this.#object.answers.get(`${key}/${attempt}`);
+  }
+
+  leafOf(key: string): Leaf | undefined {
+    return this.#object.leaves.get(key);
+  }
+
+  returned(): string | null {
+    return this.#object.pass?.returned ?? null;
+  }
+
+  hasThrown(): boolean {
+    return this.#object.pass?.hasThrown ?? false;
+  }
+
+  calledBack(key: string, payload: string): boolean {
+    return this.#object.callbacks.has(`${key}|${payload}`);
   }
 }
 
