@@ -169,11 +169,12 @@ export class Fuzzer {
   async #fuzz(operation: Operation): Promise<void> {
     const { inputs, input } = this.#options;
     const lanes = operation.name === bulk ? 1 : lanesAtOnce;
+    // The command that repeats one input names it alone, however many there were.
+    const end = input === null ? inputs : input + 1;
     const work = this.#lanes.slice(0, lanes).map(async (lane) => {
-      for (let number = lane.number; number < inputs; number += lanes) {
+      for (let number = lane.number; number < end; number += lanes) {
         if (this.#findings.length >= findingsAtMost) return;
-        if (input === null) await this.#try(lane, operation, number);
-        else if (input === number) await this.#try(lane, operation, number);
+        if (input === null || input === number) await this.#try(lane, operation, number);
       }
     });
     await Promise.all(work);

@@ -87,3 +87,15 @@ test("A rollback goes on after the process has ended in the middle of it", { tim
   // What was undone before is not undone again; what was cut off is.
   expect(await both.effects("segno", id)).toEqual(["undo-b", "undo-a", "undo-a"]);
 });
+
+test("A step called inside another step's callback after its first await passes, and a replay of that run blocks", { timeout: 60_000 }, async () => {
+  const id = "step-in-step-late--death";
+  await create(id);
+  for (const side of sides) await expect.poll(() => both.effects(side, id), ample).toEqual(["outer", "inner", "waiting"]);
+  await processEnds();
+  for (const side of sides) await both.ask(side, "event", id);
+  await expect.poll(() => status("real", id), ample).toBe("complete");
+  // The layer has no word of Cloudflare's for a blocked run; its error says why it does not move.
+  await expect.poll(() => both.ask("segno", "status", id), ample).toMatchObject({ status: "unknown", error: { name: "nondeterminism" } });
+  expect(await both.effects("segno", id)).toEqual(["outer", "inner", "waiting"]);
+});

@@ -209,6 +209,24 @@ export const steps = programs(
     },
   },
   {
+    name: "step-in-step-late",
+    promise: "A step called within a step's callback after the callback's first await passes, for as long as the run is not replayed.",
+    run: async (_event, step, io) => {
+      const inner = await step.do("outer", async () => {
+        await io.effect("outer");
+        return step.do("inner", async () => io.effect("inner"));
+      });
+      await step.do("mark", async () => io.effect("waiting"));
+      await step.waitForEvent("wait", { type: "go", timeout: "1 minute" });
+      return inner;
+    },
+    drive: async ({ instance, seen }) => {
+      await seen("waiting");
+      await instance.sendEvent({ type: "go" });
+    },
+    expect: { status: "complete", output: 1, effects: ["outer", "inner", "waiting"] },
+  },
+  {
     name: "step-held",
     promise: "A step may take its time.",
     run: async (_event, step, io) =>
