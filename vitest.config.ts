@@ -2,7 +2,8 @@ import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-worker
 import { defineConfig } from "vitest/config";
 
 /**
- * Two projects. `node`: pure layers, in plain Node, fast. `workers`: everything else, in workerd with real Durable Objects, alarms, Queues and D1.
+ * `node`: pure layers, in plain Node, fast. `workers`: everything else, in workerd with real Durable Objects, alarms, Queues and D1. `builds` and `comparison` start a
+ * workerd of their own, to end its process or to put other code under its runs.
  */
 export default defineConfig({
   test: {
@@ -15,6 +16,7 @@ export default defineConfig({
           environment: "node",
         },
       },
+      { test: { name: "builds", include: ["test/upgrade/builds.test.ts"], environment: "node" } },
       { test: { name: "comparison", include: ["test/cloudflare/**/*.test.ts"], environment: "node" } },
       {
         plugins: [
@@ -37,7 +39,7 @@ export default defineConfig({
             "test/laws/**/*.test.ts",
             "test/objects/**/*.test.ts",
             "test/stories/**/*.test.ts",
-            "test/upgrade/**/*.test.ts",
+            "test/upgrade/upgrade.test.ts",
             "test/visibility/**/*.test.ts",
           ],
           setupFiles: ["./test/pool-workaround.ts"],

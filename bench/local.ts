@@ -6,8 +6,8 @@ import { convertV4MiniflareOptions, Miniflare, NoOpLog } from "miniflare";
 /** A Worker of this directory on a local workerd, with storage on disk, reached on its direct socket: the proxy of `wrangler dev` would cost more than what is measured. */
 
 export interface LocalOptions {
-  /** The Worker, beside this file. */
-  readonly worker: string;
+  /** The Worker: a file beside this one, or what was bundled of one. */
+  readonly worker: string | { readonly bundled: string };
   /** Where its storage lies. A second start on the same directory finds all of it. */
   readonly directory: string;
   /** Binding name → class name. */
@@ -48,7 +48,7 @@ async function localOptions(options: LocalOptions) {
     workers: [
       {
         name: "bench",
-        modules: [{ type: "ESModule" as const, path: "worker.js", contents: await bundle(options.worker) }],
+        modules: [{ type: "ESModule" as const, path: "worker.js", contents: await contentsOf(options.worker) }],
         compatibilityDate: "2026-08-15",
         bindings: {
           SEGNO_ENV: "development",
@@ -72,18 +72,21 @@ async function localOptions(options: LocalOptions) {
   };
 }
 
+const contentsOf = (worker: LocalOptions["worker"]): string | Promise<string> => (typeof worker === "string" ? bundle(worker) : worker.bundled);
+
 export const apiKey = "segno-dev-key";
 /** Of the namespace whose runs are counted. */
 export const countedKey = "segno-counted-key";
 
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url));
 
-/** The Worker as one module. A name is taken beside this file; a file URL is taken as it is. */
-export async function bundle(worker: string): Promise<string> {
+/** The Worker as one module. A name is taken beside this file; a file URL is taken as it is. What is minified names no file. */
+export async function bundle(worker: string, { minify = false } = {}): Promise<string> {
   const { outputFiles } = await build({
     entryPoints: [here(worker)],
     absWorkingDir: here(".."),
     bundle: true,
+    minify,
     write: false,
     format: "esm",
     target: "es2024",
