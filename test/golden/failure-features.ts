@@ -39,6 +39,41 @@ export const failureFeatures: readonly Feature[] = [
     },
   },
   {
+    name: "retry-if",
+    define: (act) => ({
+      workflows: code(async (step) => {
+        const retryIf = (_error: unknown, { attempt }: { readonly attempt: number }) => (attempt === 1 ? "2m" : true);
+        const named = await step.do("named", { retries: { ...steady, limit: 5 }, retryIf }, (context) =>
+          act({ key: "named", ...context }, () => {
+            if (context.attempt <= 2) throw new Error("not yet");
+            return "done";
+          }),
+        );
+        const hopeless = await failing(act, "hopeless", (name, action) =>
+          step.do(name, { retries: { ...steady, limit: 5 }, retryIf: () => false }, action),
+        ).catch((error: Error) => error.message);
+        return [named, hopeless];
+      }),
+    }),
+  },
+  {
+    name: "retry-if-queue",
+    define: (act) => {
+      const limited = automation<void, string>({
+        name: "limited",
+        dispatch: "queue",
+        retries: { ...steady, limit: 5 },
+        retryIf: (error) => ((error as { code?: unknown }).code === "E_LIMIT" ? 90_000 : false),
+        run: (context) =>
+          act({ key: "limited", ...context }, () => {
+            if (context.attempt === 1) throw Object.assign(new Error("too many"), { code: "E_LIMIT" });
+            return "done";
+          }),
+      });
+      return { automations: [limited], workflows: code((step) => step.run(limited, undefined)) };
+    },
+  },
+  {
     name: "policy-fail",
     define: (act) => ({
       workflows: code(async (step) => {

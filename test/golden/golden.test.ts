@@ -7,7 +7,7 @@ import { runDetail, runJournal, runSteps } from "#engine/run-history.ts";
 import type { World } from "../engine/world.ts";
 import { type Feature, play, worldOf } from "./feature.ts";
 import { features } from "./features.ts";
-import { type History, takeUp } from "./history.ts";
+import { type History, takeUp, withoutPlaces } from "./history.ts";
 import { storedHistories } from "./stored.ts";
 
 /**
@@ -20,6 +20,15 @@ const entriesOf = (history: History): readonly Recorded[] => history.commits.fla
 
 test("every feature has a history, and every history its code", () => {
   expect([...new Set(histories.map((history) => history.feature))].sort()).toEqual(features.map((feature) => feature.name).sort());
+});
+
+test("a history names no file of a machine", () => {
+  const home = new URL("file:///somewhere/segno/");
+  const stack = (place: string) => [[{ kind: "attempt.failed", value: `at it (${place}:1:2)` } as unknown as Recorded]];
+  expect(withoutPlaces(stack("file:///somewhere/segno/src/a.ts"), home)).toEqual(stack("segno/src/a.ts"));
+  expect(withoutPlaces(stack("file:///elsewhere/node_modules/zod/index.js"), home)).toEqual(stack("segno/node_modules/zod/index.js"));
+  expect(() => withoutPlaces(stack("file:///elsewhere/a.ts"), home)).toThrow("outside");
+  expect(histories.filter((history) => JSON.stringify(history).includes("file:"))).toEqual([]);
 });
 
 describe.each(histories)("$feature, recorded by $version", (history) => {

@@ -35,6 +35,15 @@ export function commitsOf(world: World): () => Recorded[][] {
   };
 }
 
+/** The stacks of recorded errors name files by their place in the repository: `home` and where else packages may lie are of one machine. */
+export function withoutPlaces(commits: readonly (readonly Recorded[])[], home: URL): readonly Recorded[][] {
+  const text = JSON.stringify(commits)
+    .replaceAll(home.href, "segno/")
+    .replaceAll(/file:[^\s")]*?\/(?=node_modules\/)/g, "segno/");
+  if (text.includes("file:")) throw new Error(`A stack names a file outside of the repository: ${text.slice(text.indexOf("file:")).slice(0, 200)}`);
+  return JSON.parse(text);
+}
+
 /** Puts recorded entries into a world's journal, as an object finds them that is loaded a moment later. */
 export function takeUp(world: World, entries: readonly Recorded[]): void {
   const last = entries.at(-1);

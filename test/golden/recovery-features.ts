@@ -1,6 +1,8 @@
+import type { Fault } from "#core/fault.ts";
+import { encode } from "#core/value.ts";
 import type { Step } from "#sdk/step.ts";
 import { workflow } from "#sdk/workflow.ts";
-import type { World } from "../engine/world.ts";
+import { flow, type World } from "../engine/world.ts";
 import { type Act, code, type Feature } from "./feature.ts";
 import { failing, greeter, steady } from "./steps.ts";
 
@@ -58,6 +60,25 @@ export const recoveryFeatures: readonly Feature[] = [
     },
   },
   {
+    name: "hold-retrying",
+    define: (act) => ({
+      workflows: code((step) => step.do("a", { retries: { ...steady, delay: "4m" } }, (context) => act({ key: "a", ...context }, onceNot(context)))),
+    }),
+    outside: (world) => holdsOnce(world, "a"),
+  },
+  {
+    name: "hold-rollback",
+    define: (act) => ({
+      workflows: code(async (step) => {
+        await reversible(act, step, "a");
+        const run = (context: Context & Attempt) => act({ key: "~b", ...context }, onceNot(context));
+        await step.do("b", { compensate: { retries: { ...steady, delay: "4m" }, run } }, (context) => act({ key: "b", ...context }, () => "b-id"));
+        await failing(act, "c", (name, action) => step.do(name, { retries: { limit: 0 } }, action));
+      }),
+    }),
+    outside: (world) => holdsOnce(world, "~b"),
+  },
+  {
     name: "cancel",
     define: (act) => ({
       workflows: code(async (step) => {
@@ -108,6 +129,21 @@ export const recoveryFeatures: readonly Feature[] = [
     }),
   },
   {
+    name: "undo-context",
+    define: (act) => ({
+      workflows: code(async (step) => {
+        const told = ({ error, stepAttempt, inDoubt, output }: Undoing) => [(error as Error).message, (error as Fault).code, stepAttempt > 1, inDoubt, output];
+        const compensate = (key: string) => (context: Context & Undoing) => act({ key, ...context }, () => told(context));
+        await step.do("a", { retries: steady, compensate: compensate("~a") }, (context) => act({ key: "a", ...context }, onceNot(context)));
+        await failing(act, "b", (name, action) =>
+          step.do<unknown, undefined>(name, { retries: { ...steady, limit: 1 }, compensate: compensate("~b") }, action),
+        ).catch((error: Error) => {
+          throw Object.assign(new RangeError(`not without b: ${error.message}`), { code: "E_NO_B" });
+        });
+      }),
+    }),
+  },
+  {
     name: "rollback-parked",
     define: (act) => ({
       workflows: code(async (step) => {
@@ -143,6 +179,26 @@ export const recoveryFeatures: readonly Feature[] = [
     from: { feature: "origin", origin: { runId: "r1", relation: "rollback", step: null } },
   },
   {
+    name: "undo-of-fork",
+    define: (act) => ({ workflows: code(origin(act)) }),
+    start: { runId: "r4" },
+    from: { feature: "fork", origin: { runId: "r2", relation: "rollback", step: null } },
+  },
+  // An instance of the layer for Cloudflare Workflows is a chain of runs. Its restarts carry the time at which the first was created.
+  { name: "instance", define: (act) => ({ workflows: [instance(act)] }), start: { runId: "p.one.1" } },
+  {
+    name: "instance-restart",
+    define: (act) => ({ workflows: [instance(act)] }),
+    start: { runId: "p.one.2", trigger: "restart:1767225600000", input: encode("in") },
+    from: { feature: "instance", origin: { runId: "p.one.1", relation: "fork", step: "last" } },
+  },
+  {
+    name: "instance-restart-again",
+    define: (act) => ({ workflows: [instance(act)] }),
+    start: { runId: "p.one.3", trigger: "restart:1767225600000", input: encode("in") },
+    from: { feature: "instance-restart", origin: { runId: "p.one.2", relation: "fork", step: "nap" } },
+  },
+  {
     name: "blocked-version",
     define: (act) => ({ workflows: code(async (step) => [await plain(act, step, "a"), await step.sleep("nap", "1d"), await plain(act, step, "b")]) }),
     mishap: (world, { workflows, ...more }) => {
@@ -172,6 +228,35 @@ export const recoveryFeatures: readonly Feature[] = [
 ];
 
 type Context = { readonly idempotencyKey: string };
+type Attempt = { readonly attempt: number };
+type Undoing = { readonly error: unknown; readonly stepAttempt: number; readonly inDoubt: boolean; readonly output: unknown };
+
+/** Fails at the first attempt. */
+function onceNot({ attempt }: Attempt): () => string {
+  return () => {
+    if (attempt === 1) throw new Error("not yet");
+    return "done";
+  };
+}
+
+function instance(act: Act) {
+  return flow(async ({ step, run }) => {
+    const first = await reversible(act, step, "first");
+    await step.sleep("nap", "1h");
+    return [first, await reversible(act, step, "last"), run.trigger];
+  });
+}
+
+/** Holds the run for six hours while a step waits for its next attempt. */
+function holdsOnce(world: World, key: string): boolean {
+  const { paused } = world.run.engine.state;
+  if (paused === null && (world.statusOf(key) !== "retrying" || wasDone(world, "pause"))) return false;
+  const resumesAt = (paused?.at ?? 0) + 6 * hour;
+  if (paused === null) world.operate({ action: "pause" });
+  else if (world.clock.now() < resumesAt) world.clock.set(resumesAt);
+  else world.operate({ action: "resume" });
+  return true;
+}
 
 function plain(act: Act, step: Step, name: string): Promise<string> {
   return step.do(name, (context) => act({ key: name, ...context }, () => name));

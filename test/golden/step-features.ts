@@ -69,6 +69,16 @@ export const stepFeatures: readonly Feature[] = [
     start: { input: encode("i".repeat(6000)) },
   },
   {
+    name: "sensitive",
+    define: (act) => ({
+      workflows: code(async (step) => {
+        const token = await step.do<string, undefined>("token", { sensitive: "output" }, (context) => act({ key: "token", ...context }, () => "hidden"));
+        await step.sleep("nap", "1h");
+        return step.do("use", (context) => act({ key: "use", ...context }, () => token.length));
+      }),
+    }),
+  },
+  {
     name: "parallel",
     define: (act) => {
       const greet = greeter(act, "queue");

@@ -30,6 +30,21 @@ export const waitFeatures: readonly Feature[] = [
       }),
     }),
   },
+  {
+    name: "sleep-until-computed",
+    define: (act) => ({
+      workflows: code(async (step) => {
+        await step.sleepUntil("next hour", (now) => Math.ceil((now + 1) / hour) * hour);
+        await step.sleepUntil("at once", () => new Date(0));
+        const refused = await step
+          .sleepUntil("never", () => {
+            throw new Error("no such time");
+          })
+          .catch((error: Error) => error.message);
+        return [refused, await step.do("a", (context) => act({ key: "a", ...context }, () => "a"))];
+      }),
+    }),
+  },
   { name: "delayed-start", define: () => ({ workflows: code((step) => step.sleep("nap", "1h")) }), start: { delayMs: 2 * hour } },
   {
     name: "event",

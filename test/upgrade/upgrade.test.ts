@@ -19,8 +19,7 @@ import { clock, deploy, undeploy } from "../world.ts";
  * or a layout that today's code does not know. Today's code must keep its hands off such a run, say so in a way that is tried again, and go on when the run is readable
  * to it: so the old code of the next upgrade is tested before there is a new one.
  *
- * What 0.1.0 itself does with a run of a later layout is past mending: it takes the run for one that does not exist. Its journal is not touched, and the sweeper brings it
- * back when the newer code is.
+ * Real builds of both sides are in builds.test.ts.
  */
 
 beforeAll(setUpWorld);
@@ -46,17 +45,37 @@ const playable = histories.flatMap((history) => {
     : [];
 });
 
-/** How each version lays a journal out in tables. */
-const layouts: Readonly<Record<string, (sql: SqlStorage, entries: readonly Recorded[]) => void>> = {
-  "0.1.0": (sql, entries) => {
+/** How each version lays a journal out in tables, commit by commit. */
+const layouts: Readonly<Record<string, (sql: SqlStorage, commits: readonly (readonly Recorded[])[]) => void>> = {
+  "0.1.0": (sql, commits) => {
     sql.exec(`
       CREATE TABLE journal (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL, chunks INTEGER, value TEXT);
       CREATE TABLE chunk (seq INTEGER NOT NULL, part INTEGER NOT NULL, value TEXT NOT NULL, PRIMARY KEY (seq, part)) WITHOUT ROWID;
       CREATE TABLE head (id INTEGER PRIMARY KEY CHECK (id = 1), schema_version INTEGER NOT NULL, indexed_seq INTEGER NOT NULL);
       INSERT INTO head VALUES (1, 1, 0)`);
-    for (const { seq, at, kind, ...more } of entries) {
+    for (const { seq, at, kind, ...more } of commits.flat()) {
       const { value = null, ...body } = more as { value?: string | null };
       sql.exec("INSERT INTO journal VALUES (?, ?, ?, ?, NULL, ?)", seq, at, kind, JSON.stringify(body), value);
+    }
+  },
+  // A row for each commit; an entry with a value of over 4 KiB has one of its own, and the value beside it.
+  "0.2.0": (sql, commits) => {
+    sql.exec("CREATE TABLE journal (seq INTEGER PRIMARY KEY, entries TEXT NOT NULL, chunks INTEGER, value TEXT)");
+    const insert = (entries: readonly Recorded[], value: string | null): void => {
+      if (entries[0]) sql.exec("INSERT INTO journal VALUES (?, ?, NULL, ?)", entries[0].seq, JSON.stringify(entries), value);
+    };
+    for (const commit of commits) {
+      let row: Recorded[] = [];
+      for (const entry of commit) {
+        const value = "value" in entry ? entry.value : null;
+        if (value === null || value.length <= 4096) row.push(entry);
+        else {
+          insert(row, null);
+          insert([{ ...entry, value: null } as Recorded], value);
+          row = [];
+        }
+      }
+      insert(row, null);
     }
   },
 };
@@ -66,11 +85,11 @@ let runs = 0;
 /** Puts a run into an object as a version left it a moment ago, with its alarm, and nothing in memory. */
 async function leave(history: History, commits: number): Promise<string> {
   const id = `from-${history.version}-${++runs}`;
-  const entries = history.commits.slice(0, commits).flat();
-  const since = clock.now() - Math.max(...entries.map((entry) => entry.at));
+  const taken = history.commits.slice(0, commits);
+  const since = clock.now() - Math.max(...taken.flat().map((entry) => entry.at));
   const times = new Set(["at", "startAt", "deadlineAt", "lateAt", "wakeAt", "retryAt"]);
-  const moved: Recorded[] = JSON.parse(JSON.stringify(entries), (name, value) => (times.has(name) && value !== null ? value + since : value));
-  const renamed = moved.map((entry) => (entry.kind === "run.created" ? { ...entry, runId: id } : entry));
+  const moved: Recorded[][] = JSON.parse(JSON.stringify(taken), (name, value) => (times.has(name) && value !== null ? value + since : value));
+  const renamed = moved.map((entries) => entries.map((entry) => (entry.kind === "run.created" ? { ...entry, runId: id } : entry)));
   await withRun(id, async ({ storage }) => {
     storage.transactionSync(() => layouts[history.version]?.(storage.sql, renamed));
     await storage.setAlarm(clock.now());
