@@ -77,13 +77,18 @@ test("0.1.0 does nothing to runs of a later layout, and they go on when the late
   expect(sink.heard.filter(({ deployment }) => deployment === sink.deployment)).toEqual([]);
 
   await changeTo(today);
-  // Their alarms are gone. What nobody asks for comes back by the sweeper.
+  // Their alarms are gone. The sweeper brings back what nobody asks for.
   await segno.post("/sweep");
+  await Promise.all(["steps", "queued", "large"].map((flow) => runOf(flow).untilHeard("held-2")));
   await goOnAll(2);
   await expectAllEnded([first, second]);
 });
 
 // The flows, in all of their runs.
+
+function runOf(flow: string): RunAtHand {
+  return runs.find(({ id }) => id === flow) as RunAtHand;
+}
 
 async function startOn(version: string): Promise<void> {
   await segno.deploy(version);
@@ -184,7 +189,7 @@ async function expectIndexed(): Promise<void> {
 /** A run that ended with the earlier code is undone by today's, and told what its steps had returned. */
 async function undoEnded(): Promise<void> {
   const undo = new RunAtHand("ended.rollback", segno, sink);
-  await (runs.find(({ id }) => id === "ended") as RunAtHand).post("/rollback");
+  await runOf("ended").post("/rollback");
   await undo.until("completed");
   expect(undo.heard).toMatchObject(["b", "a"].map((key) => ({ key: `~${key}`, detail: key, idempotencyKey: `default/${undo.id}/~${key}` })));
 }
