@@ -36,8 +36,8 @@ export function encode(value: unknown): Encoded {
 /** The value of an encoded text. Errors come back as Error (built-in classes as themselves) with their own properties. */
 export function decode(encoded: Encoded): unknown {
   const parts: unknown = JSON.parse(encoded);
-  const [first] = Array.isArray(parts) && parts.length === 1 ? parts : [];
-  if (typeof first === "string" || isPlain(first)) return first;
+  const only: unknown = Array.isArray(parts) && parts.length === 1 ? parts[0] : undefined;
+  if (typeof only === "string" || isPlain(only)) return only;
   return unflatten(parts as number | unknown[], { SegnoError: errorFrom });
 }
 
