@@ -18,6 +18,8 @@ export interface Evidence {
   /** What the code returned: encoded, or null while it has not. */
   returned(): string | null;
   hasThrown(): boolean;
+  /** The code awaits what is no step. */
+  waitsOutside(): boolean;
   readonly code: "right" | "wrong" | "missing";
   /** A payload was handed to the run for this callback. */
   calledBack(key: string, payload: string): boolean;
@@ -164,6 +166,8 @@ export class Auditor {
       if (code !== "wrong") broken("determinism", `${entry.message} The code is ${code}.`);
     } else if (entry.reason === "crash_loop") {
       if (![...model.open.values()].some((step) => step.lostInARow >= 9)) broken("blocked", "crash_loop without a loop of crashes");
+    } else if (entry.reason === "stalled") {
+      if (!this.#evidence.waitsOutside()) broken("blocked", "the run is stalled, and its code waits for nothing but steps");
     } else broken("blocked", `blocked as ${entry.reason}`);
     model.blocked = entry.reason;
     model.blockedSeq = entry.seq;

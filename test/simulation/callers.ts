@@ -2,6 +2,7 @@ import type { Operation, StartCommand } from "#core/command.ts";
 import type { Entry } from "#core/entry.ts";
 import { isFinal, type RunStatus } from "#core/run.ts";
 import { encode } from "#core/value.ts";
+import type { RunEngine } from "#engine/run-engine.ts";
 import { takenOver } from "#engine/run-history.ts";
 import type { ActInput } from "./interpret.ts";
 import type { Incident } from "./plan.ts";
@@ -40,16 +41,44 @@ function startCommand(world: World, run: string): StartCommand {
 export function start(world: World): void {
   const object = world.object(firstRun);
   const command = startCommand(world, firstRun);
+  const { waitMs } = world.plan.options;
   callUntilAnswered(object, {
     name: "start",
-    command: (engine) => engine.start(command),
+    command: (engine) => {
+      engine.start(command);
+      return waitMs === 0 ? engine.summary.status : statusAtEnd(object, engine, waitMs);
+    },
     isHosted: true,
     answered: (answer) => {
+      if (answer.type === "ok") checkTold(object, answer.value);
       if (answer.type === "refused" && answer.code === "version_not_found") return void world.after(60_000, "start later", () => start(world));
       if (answer.type === "refused") return world.fail(new Error(`the start was refused: ${answer.code}`));
       object.acked.push({ what: "start", id: firstRun });
     },
   });
+}
+
+/** What somebody is told who waits for the end of a run: as soon as it has ended, and otherwise after his time, which is never early. */
+function statusAtEnd(object: SimulatedObject, engine: RunEngine, waitMs: number): Promise<RunStatus> {
+  const { world, life } = object;
+  const since = world.time;
+  let isWaiting = true;
+  world.after(waitMs + 1, "nobody waits longer", () =>
+    world.check(!isWaiting || life !== object.life, "waiting", () => `somebody still waits after ${waitMs} ms`),
+  );
+  return engine.end(waitMs).then(() => {
+    isWaiting = false;
+    const { status } = engine.summary;
+    if (life !== object.life) return status;
+    const isRight = engine.state.ended ? world.time === Math.max(since, object.endedAt ?? world.time) : world.time === since + waitMs;
+    world.check(isRight, "waiting", () => `somebody who wanted to wait for ${waitMs} ms is told ${status} after ${world.time - since}`);
+    return status;
+  });
+}
+
+/** Whoever is told of an end is told the truth. */
+function checkTold({ world, model: { ended } }: SimulatedObject, status: RunStatus): void {
+  world.check(!isFinal(status) || ended?.status === status, "O9", () => `somebody was told ${status}; the run is ${ended?.status ?? "not over"}`);
 }
 
 /** The same start again changes nothing; another one under the same id is refused. */
@@ -185,15 +214,14 @@ export function operate(object: SimulatedObject, asked: Asked, expectedSeq: numb
 }
 
 /** What an operator was told is what is recorded. */
-function checkDone(object: SimulatedObject, action: Operation["action"], status: string): void {
+function checkDone(object: SimulatedObject, action: Operation["action"], status: RunStatus): void {
   const { world, model } = object;
   const { ended } = model;
   if (action === "terminate" || action === "discard")
     world.check(ended?.status === "terminated", "O9", () => `${action} was acknowledged, and the run is ${ended?.status}`);
   if (action === "cancel")
     world.check(ended?.status === "cancelled" || model.cancelCompensates !== null, "O9", () => "a cancellation was acknowledged and is not recorded");
-  const toldOfEnd = isFinal(status as RunStatus);
-  world.check(!toldOfEnd || ended?.status === status, "O9", () => `the operator was told ${status}; the run is ${ended?.status}`);
+  checkTold(object, status);
   object.acked.push({ what: action, id: "" });
 }
 
@@ -211,6 +239,8 @@ export function act(world: World, { what, a, b }: Incident): void {
       return b % 2 === 0 ? sweep(object) : call(object, { name: "poke", command: (engine) => engine.poke(), isHosted: true });
     case "touch":
       return call(object, { name: "touch", command: (engine) => engine.exists, isHosted: false });
+    case "wait":
+      return wait(object, [50, 5000, 60_000][b % 3] as number);
     case "decide": {
       const key = pick(
         [...model.steps.values()].filter((step) => step.start.step === "approval"),
@@ -234,6 +264,18 @@ export function act(world: World, { what, a, b }: Incident): void {
     default:
       if (model.size > 0) actOperator(object, what as Asked["action"], a, b);
   }
+}
+
+/** Somebody looks at a run, and waits for its end. */
+function wait(object: SimulatedObject, waitMs: number): void {
+  call(object, {
+    name: `wait ${waitMs}`,
+    command: (engine) => (engine.exists ? statusAtEnd(object, engine, waitMs) : null),
+    isHosted: true,
+    answered: (answer) => {
+      if (answer.type === "ok" && answer.value !== null) checkTold(object, answer.value);
+    },
+  });
 }
 
 function actEvent(object: SimulatedObject, a: number, b: number): void {

@@ -14,6 +14,7 @@ function optionsOf(chance: Chance): RunOptions {
     timeoutMs: chance.yes(8) ? chance.pick([1000, 30_000, 600_000]) : null,
     expectedMs: chance.yes(10) ? chance.pick([1000, 60_000]) : null,
     delayMs: chance.yes(10) ? chance.pick([1, 5000, 3_600_000]) : 0,
+    waitMs: chance.yes(25) ? chance.pick([100, 10_000, 10_000, 600_000]) : 0,
     alerts: chance.yes(30),
   };
 }
@@ -65,6 +66,7 @@ const actWeights: readonly (readonly [What, number])[] = [
   ["start_again", 6],
   ["poke", 5],
   ["touch", 4],
+  ["wait", 4],
   ["pause", 8],
   ["resume", 8],
   ["cancel", 5],
@@ -102,6 +104,15 @@ function actFor(chance: Chance): What {
   return "event";
 }
 
+/** Longer than it takes to find that a run is stalled. */
+const fiveHours = 18_000_000;
+
+/** When it has come to its end, nothing of it is under way: what the code does by itself then, an earlier execution did at the same place. */
+function leavesNothing(program: Program): boolean {
+  if (program.type === "all" || program.type === "race" || program.type === "loose") return false;
+  return !("parts" in program) || program.parts.every(leavesNothing);
+}
+
 class ProgramMaker {
   readonly #chance: Chance;
   #id = 0;
@@ -114,8 +125,15 @@ class ProgramMaker {
 
   whole(): Program {
     const parts: Program[] = [];
-    while (this.#left > 0) parts.push(this.#any(2));
+    while (this.#left > 0) {
+      parts.push(this.#any(2));
+      if (parts.every(leavesNothing) && this.#chance.yes(4)) parts.push(this.#outside());
+    }
     return this.#branch("sequence", parts);
+  }
+
+  #outside(): Program {
+    return { type: "outside", id: this.#id++, ms: this.#chance.pick([50, 50, 5000, 20_000, fiveHours]) };
   }
 
   #any(depth: number): Program {

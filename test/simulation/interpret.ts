@@ -2,7 +2,7 @@ import { z } from "zod";
 import { type AnyAutomation, automation } from "#sdk/automation.ts";
 import type { CompensationContext } from "#sdk/compensation.ts";
 import type { ApprovalResult, DoOptions, Step, WaitResult } from "#sdk/step.ts";
-import type { Act, ApprovalWait, Branch, CallbackWait, EventWait, Leaf, Program, Script, Sleep, Value } from "./program.ts";
+import type { Act, ApprovalWait, Branch, CallbackWait, EventWait, Leaf, Outside, Program, Script, Sleep, Value } from "./program.ts";
 
 /** What an act is given in and out of a run; `run` and `key` say whose step it is, independently of the idempotency key. */
 export interface ActInput {
@@ -34,6 +34,8 @@ export interface Stage {
   /** The program got a result. */
   saw(key: string, digest: string): void;
   act(attempt: Attempt): unknown;
+  /** Brings what is no step. */
+  outside(wait: Outside): Promise<void>;
   automationOf(act: Act): AnyAutomation;
   readonly notify: AnyAutomation;
 }
@@ -82,6 +84,8 @@ export class Interpreter {
         return this.#value(program);
       case "hops":
         return hops(program.count);
+      case "outside":
+        return this.#stage.outside(program).then(() => "");
       case "failure":
         return Promise.reject(new Error(`the code at ${program.id}`));
       default:

@@ -512,6 +512,43 @@ export const mutants: readonly Mutant[] = [
     find: "const { compensate } = state.cancel ?? command;",
     replace: "const { compensate } = command;",
   },
+  // Who waits, and what the code waits for
+  {
+    name: "who waits for the end of a run is told when it only rests",
+    file: "engine/run-engine.ts",
+    find: "return this.state.ended ? Promise.resolve() : this.#endWaiters.wait(maxMs);",
+    replace: "return this.state.ended ? Promise.resolve() : this.#quietWaiters.wait(maxMs);",
+  },
+  {
+    name: "who waits for the end of a run is not told of it",
+    file: "engine/run-engine.ts",
+    find: "    this.#endWaiters.release();\n",
+    replace: "",
+  },
+  {
+    name: "who waits is let go late",
+    file: "engine/waiters.ts",
+    find: "this.#clock.now() + maxMs",
+    replace: "this.#clock.now() + maxMs + 1000",
+  },
+  {
+    name: "an alarm goes on hosting a run that is at rest",
+    file: "engine/run-engine.ts",
+    find: "    this.#quietWaiters.release();\n",
+    replace: "",
+  },
+  {
+    name: "nobody hears of code that waits for ever for what is no step",
+    file: "engine/stall-watch.ts",
+    find: "if (this.#silentWakes < stalledAfterWakes) return false;",
+    replace: "if (this.#silentWakes >= 0) return false;",
+  },
+  {
+    name: "a run with a long step counts as stalled",
+    file: "engine/execution.ts",
+    find: "return this.busy && this.#attempts.size === 0;",
+    replace: "return this.busy;",
+  },
   // Notices
   {
     name: "a reminder comes early",

@@ -19,6 +19,7 @@ export function checkAlarm(object: SimulatedObject, engine: RunEngine): void {
   const { model, durable, world } = object;
   if (model.size === 0 || object.isAlarmLost) return;
   const now = Math.max(world.hostNow, model.lastAt);
+  if (object.isInAlarm && !engine.busy) broken("O6", "an alarm goes on hosting a run that is at rest");
   if (engine.busy) object.leasedAt = now;
   const dueAt = nextDue(object, engine, now);
   if (dueAt === Number.POSITIVE_INFINITY) return;

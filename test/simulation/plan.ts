@@ -12,6 +12,8 @@ export interface RunOptions {
   readonly timeoutMs: number | null;
   readonly expectedMs: number | null;
   readonly delayMs: number;
+  /** Whoever starts the run waits so long for its end; 0: not at all. */
+  readonly waitMs: number;
   /** Somebody on call is told. */
   readonly alerts: boolean;
 }
@@ -49,6 +51,7 @@ export const acts = [
   "start_again",
   "poke",
   "touch",
+  "wait",
   "pause",
   "resume",
   "cancel",

@@ -1,7 +1,7 @@
 /** A workflow as a tree: what the simulation runs in place of an author's code. `id` tells the leaves apart. */
 export type Program = Leaf | Branch;
 
-export type Leaf = Act | Sleep | EventWait | CallbackWait | ApprovalWait | Value | Hops | Failure;
+export type Leaf = Act | Sleep | EventWait | CallbackWait | ApprovalWait | Value | Hops | Outside | Failure;
 
 /** What an action does in the world, attempt by attempt. */
 export interface Script {
@@ -93,6 +93,13 @@ export interface Hops {
   readonly type: "hops";
   readonly id: number;
   readonly count: number;
+}
+
+/** The code awaits what is no step: it comes so long after it was first asked for. */
+export interface Outside {
+  readonly type: "outside";
+  readonly id: number;
+  readonly ms: number;
 }
 
 /** The code itself throws. */

@@ -28,7 +28,7 @@ function* candidates(plan: Plan): Generator<Plan> {
   for (let size = incidents.length; size >= 1; size = size >> 1) {
     for (let at = 0; at < incidents.length; at += size) yield { ...plan, incidents: [...incidents.slice(0, at), ...incidents.slice(at + size)] };
   }
-  const none = { timeoutMs: null, expectedMs: null, delayMs: 0, alerts: false };
+  const none = { timeoutMs: null, expectedMs: null, delayMs: 0, waitMs: 0, alerts: false };
   for (const name of Object.keys(none) as (keyof typeof none)[]) {
     if (options[name] !== none[name]) yield { ...plan, options: { ...options, [name]: none[name] } };
   }

@@ -11,7 +11,7 @@ import { Auditor, type Evidence } from "./auditor.ts";
 import { Interpreter, type Stage } from "./interpret.ts";
 import type { Answered } from "./model.ts";
 import { checkAlarm, checkFold } from "./oracles.ts";
-import type { Leaf } from "./program.ts";
+import type { Leaf, Outside } from "./program.ts";
 import { deliver } from "./queue.ts";
 import { type Answer, type Call, refusalOf } from "./rpc.ts";
 import { loseAlarm } from "./sweeper.ts";
@@ -31,10 +31,15 @@ interface Pass {
   checked: number;
   returned: string | null;
   hasThrown: boolean;
+  /** It awaits what is no step. */
+  waitsOutside: boolean;
 }
 
 /** Nothing has happened for so many alarms in a row: the run spins. */
 const idleAlarms = 30;
+
+/** Code that has awaited what is no step through so many alarms in a row is stalled, and its run must say so. */
+const stalledAlarms = 22;
 
 /**
  * One Durable Object: a journal and an alarm that last, and an engine that comes and goes. All writes of one turn become durable together; what the turn
@@ -68,6 +73,8 @@ export class SimulatedObject {
   /** The handler of the alarm is at work. */
   isInAlarm = false;
   isDirty = false;
+  /** When the run's end was written, true time. */
+  endedAt: number | null = null;
   /** The last entry before the turn that became durable last. */
   turnBeganAt = 0;
   readonly definition: AnyWorkflow;
@@ -76,12 +83,20 @@ export class SimulatedObject {
   #idleAlarms = 0;
   #lastAlarm = { at: 0, size: 0, sent: 0 };
   #sent = 0;
+  /** Those that were dropped in the turn that is not over. */
+  #aborted: RunEngine[] = [];
   #gated: (() => void)[] = [];
   #calls = new Set<(answer: { readonly type: "unknown" }) => void>();
   pass: Pass | null = null;
   /** What the code saw as far as that is durable: every later execution must see the same. */
   readonly #story: number[] = [];
   readonly #storyTexts: string[] = [];
+  /** When what the code awaits comes, true time. */
+  readonly #outsideAt = new Map<number, number>();
+  /** Alarms in a row through which the code has done nothing but await what is no step. */
+  #stalledAlarms = 0;
+  #stalledPass: Pass | null = null;
+  #stalledSize = 0;
   readonly #registry: Registry;
 
   constructor(world: World, run: string) {
@@ -121,6 +136,7 @@ export class SimulatedObject {
     this.engine?.drop();
     this.engine = null;
     this.#gated = [];
+    if (!this.model.ended) this.endedAt = null;
     this.entries.length = this.durable.size;
     this.alarmAt = this.durable.alarmAt;
     this.indexedSeq = this.durable.indexedSeq;
@@ -135,11 +151,14 @@ export class SimulatedObject {
     for (const unknown of calls) world.after(1, "an answer that never comes", () => unknown({ type: "unknown" }));
   }
 
-  /** The journal refused an entry. */
+  /** The journal refused an entry. What runs in this turn runs to the turn's end, and must know by itself that it is nobody any more. */
   #abort(life: number): void {
     if (life !== this.life) return;
     const wasInAlarm = this.isInAlarm;
+    if (this.engine) this.#aborted.push(this.engine);
+    this.engine = null;
     this.crash();
+    this.isDirty = true;
     if (!wasInAlarm) return;
     this.#alarmFailures++;
     this.alarmNotBefore = this.world.time + 2000 * 2 ** (this.#alarmFailures - 1);
@@ -163,6 +182,8 @@ export class SimulatedObject {
     const { world, life } = this;
     if (world.lines) world.trace(`${this.run} <- ${it.name}`);
     this.#calls.add(answer);
+    // Each touch is looked at when its turn is over.
+    this.isDirty = true;
     const reply = (it: Answer<T>): void => {
       if (life !== this.life) return;
       this.afterCommit(() => {
@@ -218,6 +239,7 @@ export class SimulatedObject {
     if (incident?.what === "alarm_lost") return loseAlarm(this);
     if (incident?.what === "alarm_twice") world.after(incident.a % 50, "alarm again", () => this.handleAlarm());
     this.#watchForSpinning();
+    this.#watchForStalling();
     if (world.lines) world.trace(`${this.run} alarm`);
     this.handleAlarm();
   }
@@ -263,6 +285,15 @@ export class SimulatedObject {
     if (!(this.#idleAlarms < idleAlarms)) broken("O13", `the alarm fires over and over with nothing to do (${this.engine?.summary.status})`);
   }
 
+  #watchForStalling(): void {
+    const { pass } = this;
+    const isSame = pass?.waitsOutside === true && pass === this.#stalledPass && this.#lastAlarm.size === this.#stalledSize;
+    this.#stalledAlarms = isSame ? this.#stalledAlarms + 1 : 0;
+    this.#stalledPass = pass;
+    this.#stalledSize = this.#lastAlarm.size;
+    if (this.#stalledAlarms > stalledAlarms) broken("O13", "the code has been waiting for what is no step, and nobody is told");
+  }
+
   // What goes out.
 
   /** Does `output` when this turn's writes are durable; a crash before drops it. */
@@ -275,6 +306,7 @@ export class SimulatedObject {
   endTurn(): boolean {
     const { world, entries } = this;
     this.isDirty = false;
+    for (const engine of this.#aborted.splice(0)) engine.drop();
     const hasGrown = entries.length > this.durable.size;
     const incident = hasGrown ? world.take("turn") : null;
     if (incident) world.count(incident.what);
@@ -333,7 +365,7 @@ export class SimulatedObject {
       attributes: () => ({ seed: world.plan.seed }),
       run: ({ step, run }: Parameters<AnyWorkflow["options"]["run"]>[0]) => {
         const isOther = world.code === "wrong";
-        const pass: Pass = { life: this.life, isOther, story: [], texts: [], checked: 0, returned: null, hasThrown: false };
+        const pass: Pass = { life: this.life, isOther, story: [], texts: [], checked: 0, returned: null, hasThrown: false, waitsOutside: false };
         this.pass = pass;
         const interpreter = new Interpreter(this.#stage(pass, run.createdAt.getTime()), step);
         const outcome = isOther ? interpreter.runOther(world.plan.program) : interpreter.run(world.plan.program);
@@ -371,9 +403,26 @@ export class SimulatedObject {
         tell(`${key}: ${digest}`);
       },
       act: (attempt) => perform(world, attempt),
+      outside: (wait) => this.#outside(pass, wait),
       automationOf: (act) => world.automations.get(`r${act.id}`)!,
       notify: world.notify,
     };
+  }
+
+  /** What comes from outside comes once, and is there for every later execution. */
+  #outside(pass: Pass, { id, ms }: Outside): Promise<void> {
+    const { world } = this;
+    const at = this.#outsideAt.get(id) ?? world.time + ms;
+    this.#outsideAt.set(id, at);
+    if (at <= world.time) return Promise.resolve();
+    pass.waitsOutside = true;
+    return new Promise((resolve) => {
+      world.after(at - world.time, "from outside", () => {
+        if (pass.life !== this.life) return;
+        pass.waitsOutside = false;
+        resolve();
+      });
+    });
   }
 
   /** What this execution saw is what all others saw. */
@@ -443,6 +492,7 @@ export class SimulatedObject {
         this.#mayAppend();
         if (entries.at(-1)?.kind === "run.ended") world.fail(new Violation("O4", `${added[0]?.kind} after the end of the run`));
         for (const entry of added) entries.push({ ...entry, seq: entries.length + 1 } as Recorded);
+        if (added.at(-1)?.kind === "run.ended") this.endedAt = world.time;
         this.isDirty = true;
         return entries.length;
       },
@@ -538,6 +588,10 @@ class ObjectEvidence implements Evidence {
 
   hasThrown(): boolean {
     return this.#object.pass?.hasThrown ?? false;
+  }
+
+  waitsOutside(): boolean {
+    return this.#object.pass?.waitsOutside ?? false;
   }
 
   calledBack(key: string, payload: string): boolean {
