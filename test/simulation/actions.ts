@@ -140,7 +140,7 @@ export function performNotice(world: World, notice: Notice, idempotencyKey: stri
   if (world.lines) world.trace(`told: ${notice.type} ${notice.step ?? ""} (${idempotencyKey})`);
   const object = world.object(notice.runId);
   if (notice.type === "approval" && notice.step !== null) someoneDecides(object, notice.step);
-  const fails = !world.calm && world.chance.yes(25);
+  const fails = !world.calm && world.chance.yes(40);
   return new Promise((resolve, reject) => {
     world.after(world.chance.pick([1, 30, 500]), "told", () => {
       if (fails) reject(new Error("The message did not go out."));

@@ -6,7 +6,8 @@ import { Chance } from "./random.ts";
 export function planOf(seed: number): Plan {
   const chance = new Chance(seed);
   const program = new ProgramMaker(chance).whole();
-  return { seed, program, options: optionsOf(chance), incidents: [...faultsOf(chance), ...actsOf(chance)] };
+  const options = optionsOf(chance);
+  return { seed, program, options, incidents: [...faultsOf(chance), ...actsOf(chance), ...earlyActs(chance, options)] };
 }
 
 function optionsOf(chance: Chance): RunOptions {
@@ -95,6 +96,12 @@ function actsOf(chance: Chance): Incident[] {
   return found;
 }
 
+/** Somebody holds a run that is still to begin, while little else happens to it. */
+function earlyActs(chance: Chance, { delayMs }: RunOptions): Incident[] {
+  if (delayMs < 5000 || chance.yes(60)) return [];
+  return [{ on: "event", n: 1 + chance.int(6), what: "pause", a: chance.int(1000), b: chance.int(1000) }];
+}
+
 function actFor(chance: Chance): What {
   let left = chance.int(actTotal);
   for (const [what, weight] of actWeights) {
@@ -172,6 +179,9 @@ class ProgramMaker {
     const chance = this.#chance;
     const via = chance.pick(["do", "do", "do", "inline", "queue", "queue"] as const);
     const onFailure = chance.pick(["fail", "fail", "fail", "pause", "continue", "compensate"] as const);
+    // Some take hours: that alone is no reason for anything.
+    const isLong = via !== "queue" && chance.yes(2);
+    const script = this.#script(30);
     return {
       type: "act",
       id,
@@ -179,12 +189,12 @@ class ProgramMaker {
       name: chance.pick(["a", "b", "c", "d"]),
       hasInput: chance.yes(40),
       retries: this.#retries(),
-      timeoutMs: chance.pick([600_000, 600_000, 10_000, 1000]),
+      timeoutMs: isLong ? 2 * fiveHours : chance.pick([600_000, 600_000, 10_000, 1000]),
       onFailure: via !== "do" && onFailure === "continue" ? "fail" : onFailure,
       fallback: chance.yes(50),
       undo: chance.yes(35) ? { script: this.#script(20), limit: chance.int(3) } : null,
       unsafe: chance.yes(10),
-      script: this.#script(30),
+      script: isLong ? { ...script, latencyMs: fiveHours } : script,
     };
   }
 
