@@ -36,8 +36,8 @@ function nextDue(object: SimulatedObject, engine: RunEngine, now: number): numbe
   const isIndexed = object.indexedSeq >= model.size * 2 + (engine.busy ? 0 : 1);
   let due = isIndexed ? Number.POSITIVE_INFINITY : now + longestResendMs;
   if (model.ended) return due;
-  if (engine.busy) due = Math.min(due, now + leaseMs);
   const isHeld = model.pausedAt !== null;
+  if (needsLease(model, engine)) due = Math.min(due, now + leaseMs);
   if (model.blocked !== null && !isHeld) due = Math.min(due, now + hourMs);
   // What is due already is done by the code that is executing, and that has a lease.
   const orLease = (at: number): number => (engine.busy ? Math.max(at, now + leaseMs) : at);
@@ -53,6 +53,13 @@ function nextDue(object: SimulatedObject, engine: RunEngine, now: number): numbe
     if (step.wakeAt !== null) due = Math.min(due, orLease(step.wakeAt));
   }
   return due;
+}
+
+/** What the code of a held run does by itself comes to nothing, and comes again when the run goes on; what its actions do, counts. */
+function needsLease(model: Model, engine: RunEngine): boolean {
+  if (!engine.busy || model.pausedAt === null) return engine.busy;
+  for (const step of model.open.values()) if (step.phase === "running") return true;
+  return false;
 }
 
 /** O8: what the journal says by its fold is what the auditor has read in it. */
