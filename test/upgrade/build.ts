@@ -8,7 +8,7 @@ import { keepBuild } from "./builds.ts";
 
 /**
  * `node test/upgrade/build.ts`: keeps a build of today's code, under the version in package.json. `node test/upgrade/build.ts <commit>`: of the code of that
- * commit, with today's flows. A build that is there already stays as it is.
+ * commit, with today's flows, if it has all that they use. A build that is there already stays as it is.
  */
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const commit = process.argv[2];
@@ -21,7 +21,7 @@ else {
     execFileSync("tar", ["-xf", "code.tar"], { cwd: directory });
     symlinkSync(here("../../node_modules"), join(directory, "node_modules"));
     mkdirSync(join(directory, "test/upgrade"), { recursive: true });
-    for (const file of ["flows.ts", "worker.ts"]) cpSync(here(file), join(directory, "test/upgrade", file));
+    for (const file of ["flows.ts", "later-flows.ts", "worker.ts"]) cpSync(here(file), join(directory, "test/upgrade", file));
     await keep(directory);
   } finally {
     rmSync(directory, { recursive: true, force: true });
@@ -31,6 +31,7 @@ else {
 async function keep(root: string): Promise<void> {
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { version: string };
   const code = await bundle(pathToFileURL(join(root, "test/upgrade/worker.ts")).href, { minify: true });
+  if (code.includes(root) || code.includes("node_modules")) throw new Error("The build names a file of this machine.");
   const kept = keepBuild(version, code);
   console.log(kept === null ? `${version} is there` : `${version}: ${kept} bytes`);
 }

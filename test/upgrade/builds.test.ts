@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { storedVersions } from "./builds.ts";
-import { cases, eventually, RunAtHand } from "./cases.ts";
+import { compareVersions, storedVersions } from "./builds.ts";
+import { type Case, cases, eventually, RunAtHand } from "./cases.ts";
 import { Deployments, today } from "./deployment.ts";
 import { type Sink, startSink } from "./sink.ts";
 
@@ -11,12 +11,16 @@ import { type Sink, startSink } from "./sink.ts";
 
 let segno: Deployments;
 let sink: Sink;
-let runs: RunAtHand[];
+let subjects: readonly Subject[];
+
+interface Subject {
+  readonly it: Case;
+  readonly run: RunAtHand;
+}
 
 beforeEach(async () => {
-  segno = new Deployments();
   sink = await startSink();
-  runs = cases.map(({ flow }) => new RunAtHand(flow, segno, sink));
+  segno = new Deployments(sink.url);
 });
 
 afterEach(async () => {
@@ -37,7 +41,7 @@ test.each(versions.slice(0, -1))("runs of %s go on with today's code", bounded, 
   await approachAll(2);
   await goOnAll(2);
   await expectAllEnded([seen]);
-  await undoEnded();
+  await repeatEnded();
 });
 
 test(`runs of ${newest} go on with today's code, and with ${newest} when that is taken back`, bounded, async () => {
@@ -51,7 +55,7 @@ test(`runs of ${newest} go on with today's code, and with ${newest} when that is
   await changeTo(newest);
   await goOnAll(2);
   await expectAllEnded([first, second]);
-  await undoEnded();
+  await repeatEnded();
 });
 
 test("0.1.0 does nothing to runs of a later layout, and they go on when the later code is back", bounded, async () => {
@@ -64,14 +68,14 @@ test("0.1.0 does nothing to runs of a later layout, and they go on when the late
   const second = await journals();
   await segno.stop();
   const stored = segno.everythingStored();
-  expect(stored).toHaveLength(cases.length);
+  expect(stored).toHaveLength(subjects.length);
 
   await changeTo("0.1.0");
   sink.open(2);
   // Alarms fire, the sweeper comes, and people ask; to 0.1.0 there are no such runs.
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   await segno.post("/sweep");
-  await Promise.all(cases.map(({ flow }) => expectUnknown(flow)));
+  await Promise.all(subjects.map(expectUnknown));
   await segno.stop();
   expect(segno.everythingStored()).toEqual(stored);
   expect(sink.heard.filter(({ deployment }) => deployment === sink.deployment)).toEqual([]);
@@ -86,18 +90,20 @@ test("0.1.0 does nothing to runs of a later layout, and they go on when the late
 
 // The flows, in all of their runs.
 
-function runOf(flow: string): RunAtHand {
-  return runs.find(({ id }) => id === flow) as RunAtHand;
-}
-
+/** A run of each flow that the version has. */
 async function startOn(version: string): Promise<void> {
   await segno.deploy(version);
-  for (const { flow } of cases) expect((await startOf(flow)).status).toBe(201);
+  const known = cases.filter(({ since }) => since === undefined || compareVersions(version, since) >= 0);
+  subjects = known.map((it) => ({ it, run: new RunAtHand(it.id ?? it.flow, segno, sink) }));
+  for (const subject of subjects) expect((await startOf(subject)).status).toBe(201);
 }
 
-function startOf(flow: string) {
-  const { delay, padding } = cases.find((it) => it.flow === flow)?.start ?? {};
-  return segno.post(`/v1/workflows/${flow}/runs`, { id: flow, input: { sink: sink.url, ...(padding && { padding }) }, ...(delay && { delay }) });
+function startOf({ it, run }: Subject) {
+  return segno.post(`/v1/workflows/${it.flow}/runs`, { id: run.id, ...it.start });
+}
+
+function runOf(flow: string): RunAtHand {
+  return subjects.find(({ it }) => it.flow === flow)?.run as RunAtHand;
 }
 
 async function changeTo(version: string): Promise<void> {
@@ -107,64 +113,61 @@ async function changeTo(version: string): Promise<void> {
 }
 
 async function approachAll(leg: number): Promise<void> {
-  await Promise.all(cases.map(({ approach }, nth) => approach?.(runs[nth] as RunAtHand, leg)));
+  const approach = (those: readonly Subject[]) => Promise.all(those.map(({ it, run }) => it.approach?.(run, leg)));
+  await approach(subjects.filter(({ it }) => !it.holdsQueue));
+  await approach(subjects.filter(({ it }) => it.holdsQueue));
 }
 
 async function goOnAll(leg: number): Promise<void> {
   sink.open(leg);
-  await Promise.all(cases.map(({ goOn }, nth) => goOn?.(runs[nth] as RunAtHand, leg)));
+  await Promise.all(subjects.map(({ it, run }) => it.goOn?.(run, leg)));
 }
 
-async function expectUnknown(flow: string): Promise<void> {
-  expect((await segno.get(`/v1/runs/${flow}`)).body).toMatchObject({ code: "run_not_found" });
-  expect((await segno.post(`/v1/runs/${flow}/events/go-2`)).body).toMatchObject({ code: "run_not_found" });
-  expect((await startOf(flow)).status).toBe(503);
+async function expectUnknown(subject: Subject): Promise<void> {
+  const { id } = subject.run;
+  expect((await segno.get(`/v1/runs/${id}`)).body).toMatchObject({ code: "run_not_found" });
+  expect((await segno.post(`/v1/runs/${id}/events/go-2`)).body).toMatchObject({ code: "run_not_found" });
+  expect((await startOf(subject)).status).toBe(503);
 }
 
-type Journals = readonly (readonly { readonly kind: string; readonly key?: string }[])[];
+type Journal = readonly { readonly seq: number; readonly kind: string; readonly key?: string }[];
+type Journals = ReadonlyMap<Subject, Journal>;
 
 /** What is recorded at a change. All but one have not ended then. */
 async function journals(): Promise<Journals> {
-  const all: Journals = await Promise.all(runs.map((run) => run.journal()));
-  const ended = cases.filter((_case, nth) => all[nth]?.at(-1)?.kind === "run.ended").map(({ flow }) => flow);
+  const all = await Promise.all(subjects.map(async (subject): Promise<[Subject, Journal]> => [subject, await subject.run.journal()]));
+  const ended = all.flatMap(([{ it }, journal]) => (journal.at(-1)?.kind === "run.ended" ? [it.flow] : []));
   expect(ended.filter((flow) => flow !== "delayed")).toEqual(["ended"]);
-  return all;
+  return new Map(all);
 }
 
-/** @param before what was recorded at each change. */
-async function expectAllEnded(before: readonly Journals[]): Promise<void> {
-  for (const [nth, run] of runs.entries()) {
-    const { flow, status, output } = cases[nth] as (typeof cases)[number];
-    await run.until(status);
-    const detail = await run.detail();
-    expect([flow, detail.output]).toEqual([flow, output === null ? null : output(run)]);
-    expectWholeHistory(
-      await run.journal(),
-      before.map((journals) => journals[nth] ?? []),
-    );
-    expectEffects(
-      nth,
-      before.map((journals) => journals[nth] ?? []),
-    );
+/** @param changes what was recorded at each. */
+async function expectAllEnded(changes: readonly Journals[]): Promise<void> {
+  for (const subject of subjects) {
+    const { it, run } = subject;
+    const before = changes.map((journals) => journals.get(subject) ?? []);
+    await run.until(it.status);
+    expect([it.flow, (await run.detail()).output]).toEqual([it.flow, it.output === null ? null : it.output(run)]);
+    expectWholeHistory(await run.journal(), before);
+    expectEffects(subject, before);
   }
   await expectIndexed();
 }
 
-function expectWholeHistory(journal: readonly { readonly seq: number; readonly kind: string }[], before: Journals): void {
+function expectWholeHistory(journal: Journal, before: readonly Journal[]): void {
   expect(journal.map(({ seq }) => seq)).toEqual(journal.map((_entry, index) => index + 1));
   expect([journal.at(0)?.kind, journal.at(-1)?.kind]).toEqual(["run.created", "run.ended"]);
   for (const entries of before) expect(journal.slice(0, entries.length)).toEqual(entries);
 }
 
 /** Each effect under the one key of its step; again only where a change cut it off, or where the sink refused it. */
-function expectEffects(nth: number, before: Journals): void {
-  const { flow, effects, inAnyOrder } = cases[nth] as (typeof cases)[number];
-  const { heard } = runs[nth] as RunAtHand;
-  const firsts = [...new Set(heard.map(({ key }) => key))];
-  expect([flow, inAnyOrder ? firsts.sort() : firsts]).toEqual([flow, inAnyOrder ? [...effects].sort() : effects]);
-  for (const { key, idempotencyKey } of heard) expect(idempotencyKey).toBe(`default/${flow}/${encodeURIComponent(key)}`);
-  for (const key of firsts.filter((it) => !it.startsWith("flaky"))) {
-    const deployments = heard.filter((it) => it.key === key).map(({ deployment }) => deployment);
+function expectEffects({ it: { flow, effects, inAnyOrder }, run: { id, heard } }: Subject, before: readonly Journal[]): void {
+  const keys = [...new Set(heard.map(({ key }) => key))];
+  const names = keys.map(nameOf);
+  expect([flow, inAnyOrder ? names.sort() : names]).toEqual([flow, inAnyOrder ? [...effects].sort() : effects]);
+  for (const { key, idempotencyKey } of heard) expect(idempotencyKey).toBe(`default/${id}/${encodeURIComponent(key)}`);
+  for (const key of keys.filter((each) => !each.startsWith("flaky"))) {
+    const deployments = heard.filter((effect) => effect.key === key).map(({ deployment }) => deployment);
     expect(deployments, `${flow}: ${key} is done twice by one process`).toEqual([...new Set(deployments)]);
   }
   for (const [change, entries] of before.entries()) {
@@ -174,8 +177,13 @@ function expectEffects(nth: number, before: Journals): void {
   }
 }
 
+/** A hold is told of under its place in the journal, which is any. */
+function nameOf(key: string): string {
+  return key.replace(/^(~notice:paused):\d+$/, "$1");
+}
+
 async function expectIndexed(): Promise<void> {
-  const wanted = JSON.stringify(Object.fromEntries(cases.map(({ flow, status }) => [flow, status]).sort()));
+  const wanted = JSON.stringify(Object.fromEntries(subjects.map(({ it, run }) => [run.id, it.status]).sort()));
   await eventually(
     "the index",
     async () => {
@@ -186,10 +194,18 @@ async function expectIndexed(): Promise<void> {
   );
 }
 
-/** A run that ended with the earlier code is undone by today's, and told what its steps had returned. */
-async function undoEnded(): Promise<void> {
-  const undo = new RunAtHand("ended.rollback", segno, sink);
-  await runOf("ended").post("/rollback");
+/** A run that ended with the earlier code is undone, and begun anew from its second step, by today's. */
+async function repeatEnded(): Promise<void> {
+  await runOf("ended").post("/rollback", { id: "undo" });
+  await runOf("ended").post("/fork", { id: "fork", from: "b" });
+  const [undo, fork] = ["undo", "fork"].map((id) => new RunAtHand(id, segno, sink)) as [RunAtHand, RunAtHand];
   await undo.until("completed");
-  expect(undo.heard).toMatchObject(["b", "a"].map((key) => ({ key: `~${key}`, detail: key, idempotencyKey: `default/${undo.id}/~${key}` })));
+  await fork.until("completed");
+  expect((await fork.detail()).output).toEqual(["a", "b"]);
+  const heard = (run: RunAtHand) => run.heard.map(({ key, detail, idempotencyKey }) => [key, detail, idempotencyKey]);
+  expect(heard(undo)).toEqual([
+    ["~b", "b", "default/undo/~b"],
+    ["~a", "a", "default/undo/~a"],
+  ]);
+  expect(heard(fork)).toEqual([["b", null, "default/fork/b"]]);
 }

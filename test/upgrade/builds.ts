@@ -10,8 +10,10 @@ const ending = ".js.gz";
 /** The versions that a build is kept of, oldest first. */
 export function storedVersions(): string[] {
   const versions = readdirSync(home).flatMap((file) => (file.endsWith(ending) ? [file.slice(0, -ending.length)] : []));
-  return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+  return versions.sort(compareVersions);
 }
+
+export const compareVersions = (a: string, b: string): number => a.localeCompare(b, "en", { numeric: true });
 
 /** The Worker's code. */
 export function storedBuild(version: string): string {

@@ -4,11 +4,16 @@ import type { Heard, Sink } from "./sink.ts";
 
 /** What is done to the run of each flow around a change of the code, and what must come of it. */
 export interface Case {
-  /** The flow, and the id of its run. */
   readonly flow: string;
-  readonly start?: { readonly delay?: string; readonly padding?: string };
+  /** The id of its run. Default: the flow's name. */
+  readonly id?: string;
+  /** The first version whose build has the flow. Default: all have. */
+  readonly since?: string;
+  readonly start?: { readonly delay?: string; readonly input?: unknown };
   /** Brings the run into the middle of a leg, where the code is changed under it. */
   readonly approach?: (run: RunAtHand, leg: number) => Promise<unknown>;
+  /** The local queue has one consumer, which then works on this run: it comes into the middle after all others. */
+  readonly holdsQueue?: true;
   /** What has it go on, with the code that is there then. */
   readonly goOn?: (run: RunAtHand, leg: number) => Promise<unknown>;
   readonly status: "completed" | "failed" | "cancelled";
@@ -73,6 +78,12 @@ export class RunAtHand {
   async untilHeard(key: string): Promise<void> {
     const { deployment } = this.#sink;
     await eventually(`${key} of ${this.id} to be heard of`, () => this.heard.some((it) => it.key === key && it.deployment === deployment), true);
+  }
+
+  /** Waits until so many occasions of a type are told of. */
+  async untilNotices(type: string, count: number): Promise<void> {
+    const keys = () => new Set(this.heard.flatMap(({ key }) => (key.startsWith(`~notice:${type}:`) ? [key] : [])));
+    await eventually(`${count} notices of ${this.id} that are ${type}`, () => keys().size, count);
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the answers of an HTTP API, looked into by tests
@@ -152,13 +163,14 @@ export const cases: readonly Case[] = [
   {
     flow: "approvals",
     approach: async (run, leg) => {
-      await run.untilStep(`legal-${leg}`, "waiting");
+      await run.untilHeard(`~notice:approval:legal-${leg}:0`);
       await decide(run, leg, "ann");
     },
     goOn: (run, leg) => decide(run, leg, "bob"),
     status: "completed",
     output: () => legs.map(() => ["ann", "bob"]),
-    effects: each("decided"),
+    effects: [...legs.map((leg) => `~notice:approval:legal-${leg}:0`), ...each("decided")],
+    inAnyOrder: true,
   },
   {
     flow: "retries",
@@ -169,7 +181,11 @@ export const cases: readonly Case[] = [
   },
   {
     flow: "queued",
-    approach: acts("held"),
+    approach: async (run, leg) => {
+      await sends("begin")(run, leg);
+      await run.untilHeard(`held-${leg}`);
+    },
+    holdsQueue: true,
     status: "completed",
     output: () => legs.map((leg) => [`quick-${leg}`, `held-${leg}`, `last-${leg}`]),
     effects: each("quick", "held", "last"),
@@ -188,7 +204,7 @@ export const cases: readonly Case[] = [
   },
   {
     flow: "large",
-    start: { padding: "p".repeat(6000) },
+    start: { input: "p".repeat(6000) },
     approach: acts("held"),
     status: "completed",
     output: () => legs.map(() => [true, true, 6000]),
@@ -199,20 +215,21 @@ export const cases: readonly Case[] = [
     approach: async (run, leg) => {
       await run.untilStep(`before-${leg}`, "completed");
       await run.post("/pause");
-      await run.until("paused");
+      await run.untilNotices("paused", leg);
     },
     goOn: (run) => run.post("/resume"),
     status: "completed",
     output: () => each("after"),
-    effects: each("before", "after"),
+    effects: [...each("before", "after"), "~notice:paused", "~notice:paused"],
+    inAnyOrder: true,
   },
   {
     flow: "parked",
-    approach: (run, leg) => run.untilStep(`flaky-${leg}`, "parked"),
+    approach: (run, leg) => run.untilNotices("dead_letter", leg),
     goOn: (run, leg) => run.post("/retry", { step: `flaky-${leg}` }),
     status: "completed",
     output: () => each("flaky"),
-    effects: each("flaky"),
+    effects: legs.flatMap((leg) => [`flaky-${leg}`, `~notice:dead_letter:flaky-${leg}:1`]),
   },
   { flow: "saga", approach: waits("go"), goOn: sends("go"), status: "failed", output: null, effects: ["a", "b", "c", "~c", "~b", "~a"] },
   {
@@ -230,6 +247,26 @@ export const cases: readonly Case[] = [
   },
   { flow: "delayed", start: { delay: "8s" }, status: "completed", output: () => "only", effects: ["only"] },
   { flow: "ended", approach: (run) => run.until("completed"), status: "completed", output: () => ["a", "b"], effects: ["a", "b"] },
+  {
+    flow: "computed",
+    since: "0.2.0",
+    approach: (run, leg) => run.untilStep(`flaky-${leg}`, "retrying"),
+    status: "completed",
+    output: () => ["hidden".length, "hidden".length],
+    effects: each("secret", "flaky"),
+  },
+  {
+    flow: "instance",
+    id: "instance.one.1",
+    since: "0.2.0",
+    approach: (run, leg) => (leg === 1 ? run.untilHeard("held-1") : run.untilStep("flaky-2", "retrying")),
+    goOn: async (run, leg) => {
+      if (leg === 2) await sends("go")(run, leg);
+    },
+    status: "completed",
+    output: () => ["held-1", "flaky-1", "flaky-2", 2],
+    effects: ["held-1", "flaky-1", "flaky-2"],
+  },
 ];
 
 function decide(run: RunAtHand, leg: number, actor: string): Promise<void> {

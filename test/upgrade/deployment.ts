@@ -9,14 +9,19 @@ import { storedBuild } from "./builds.ts";
 /** One Segno on storage of its own, whose code is replaced while it has runs. */
 export class Deployments {
   readonly #directory = mkdtempSync(join(tmpdir(), "segno-upgrade-"));
+  readonly #sinkUrl: string;
   #local: LocalWorker | null = null;
   #client: Client | null = null;
+
+  constructor(sinkUrl: string) {
+    this.#sinkUrl = sinkUrl;
+  }
 
   /** Ends the process, in the middle of whatever it does, and starts the code of a version, or today's, on its storage. */
   async deploy(version: string): Promise<void> {
     await this.stop();
     const worker = version === today ? await bundled : { bundled: storedBuild(version) };
-    this.#local = await startLocal({ worker, directory: this.#directory, objects: { RUNS: "RunObject" } });
+    this.#local = await startLocal({ worker, directory: this.#directory, objects: { RUNS: "RunObject" }, variables: { SINK: this.#sinkUrl } });
     this.#client = createClient(this.#local.url);
   }
 

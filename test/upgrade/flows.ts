@@ -1,5 +1,7 @@
+import { env } from "cloudflare:workers";
 import { automation } from "#sdk/automation.ts";
 import { NonRetryableError } from "#sdk/errors.ts";
+import type { Notice } from "#sdk/step.ts";
 import { type AnyWorkflow, type WorkflowContext, workflow } from "#sdk/workflow.ts";
 
 /**
@@ -8,25 +10,20 @@ import { type AnyWorkflow, type WorkflowContext, workflow } from "#sdk/workflow.
  * its name, and the sink decides by it when to answer.
  */
 
-interface Input {
-  readonly sink: string;
-  readonly padding?: string;
-}
-
 interface Attempt {
   readonly attempt: number;
   readonly idempotencyKey: string;
 }
 
 interface Told {
-  readonly sink: string;
   readonly runId: string;
   readonly key: string;
   readonly detail?: unknown;
 }
 
-async function tell({ sink, ...effect }: Told, { attempt, idempotencyKey }: Attempt): Promise<string> {
-  const response = await fetch(sink, { method: "POST", body: JSON.stringify({ detail: null, ...effect, attempt, idempotencyKey }) });
+export async function tell(effect: Told, { attempt, idempotencyKey }: Attempt): Promise<string> {
+  const { SINK } = env as unknown as { readonly SINK: string };
+  const response = await fetch(SINK, { method: "POST", body: JSON.stringify({ detail: null, ...effect, attempt, idempotencyKey }) });
   await response.body?.cancel();
   if (!response.ok) throw new Error(`The sink answered ${response.status}.`);
   return effect.key;
@@ -34,14 +31,20 @@ async function tell({ sink, ...effect }: Told, { attempt, idempotencyKey }: Atte
 
 const remote = automation<Told, string>({ name: "remote", dispatch: "queue", run: (context) => tell(context.input, context) });
 
+/** Tells what people are told. The key of a notice is known by its idempotency key alone. */
+const teller = automation<Notice>({
+  name: "teller",
+  run: (context) => tell({ runId: context.input.runId, key: decodeURIComponent(context.idempotencyKey.split("/").at(-1) ?? "") }, context),
+});
+
 const legs = [1, 2] as const;
 
 type Context = WorkflowContext<unknown>;
 
 /** One leg of a run. Its names end with its number. */
-function legOf(nth: number, { input, run, step }: Context) {
+function legOf(nth: number, { run, step }: Context) {
   const name = (text: string): string => `${text}-${nth}`;
-  const told = (key: string, detail?: unknown): Told => ({ sink: (input as Input).sink, runId: run.id, key, detail });
+  const told = (key: string, detail?: unknown): Told => ({ runId: run.id, key, detail });
   return {
     step,
     name,
@@ -51,20 +54,20 @@ function legOf(nth: number, { input, run, step }: Context) {
   };
 }
 
-function twice(name: string, run: (leg: ReturnType<typeof legOf>, input: Input) => Promise<unknown>): AnyWorkflow {
+export function twice(name: string, run: (leg: ReturnType<typeof legOf>, input: unknown) => Promise<unknown>): AnyWorkflow {
   return workflow({
     name,
     run: async (context) => {
       const made: unknown[] = [];
-      for (const nth of legs) made.push(await run(legOf(nth, context), context.input as Input));
+      for (const nth of legs) made.push(await run(legOf(nth, context), context.input));
       return made;
     },
   });
 }
 
 /** A step that can be undone. Its undoing is told under `~` and its name. */
-function reversible({ input, run, step }: Context, name: string): Promise<string> {
-  const told = (key: string): Told => ({ sink: (input as Input).sink, runId: run.id, key });
+function reversible({ run, step }: Context, name: string): Promise<string> {
+  const told = (key: string): Told => ({ runId: run.id, key });
   const compensate = (context: Attempt & { readonly output: unknown }) => tell({ ...told(`~${name}`), detail: context.output }, context);
   return step.do<string, undefined>(name, { compensate }, (context) => tell(told(name), context));
 }
@@ -96,14 +99,18 @@ const workflows: readonly AnyWorkflow[] = [
     return kyc.ok && kyc.payload;
   }),
   twice("approvals", async ({ step, act, name }) => {
-    const legal = await step.approval(name("legal"), { assignees: ["ann", "bob", "cleo"], quorum: 2 });
+    const legal = await step.approval(name("legal"), { assignees: ["ann", "bob", "cleo"], quorum: 2, notify: teller });
     await act("decided");
     return legal.ok && legal.decisions.map(({ actor }) => actor);
   }),
   twice("retries", ({ step, told, name }) =>
     step.do(name("flaky"), { retries: { limit: 100, backoff: "constant", delay: "1s", jitter: 0 } }, (context) => tell(told(name("flaky")), context)),
   ),
-  twice("queued", async ({ queue }) => [await queue("quick"), await queue("held"), await queue("last")]),
+  twice("queued", async ({ step, queue, name }) => {
+    const quick = await queue("quick");
+    await step.waitForEvent(name("begin"));
+    return [quick, await queue("held"), await queue("last")];
+  }),
   twice("parallel", async ({ step, act, queue, told, name }) => {
     // Which branch calls the step first is up to how long each is given.
     const branch = async (who: string, hops: number): Promise<string> => {
@@ -116,7 +123,8 @@ const workflows: readonly AnyWorkflow[] = [
     const first = Promise.race([act("quick"), step.sleep(name("slow"), "1h")]);
     return Promise.all([act("done"), act("held"), queue("queued"), branch("ann", 30), branch("bob", 0), go, first]);
   }),
-  twice("large", async ({ step, act, told, name }, { padding = "" }) => {
+  twice("large", async ({ step, act, told, name }, input) => {
+    const padding = String(input);
     const made = await step.do(name("made"), { input: padding }, async (context) => (await tell(told(name("made")), context), large));
     await act("held");
     const again = await step.do(name("again"), { input: made }, async (context) => (await tell(told(name("again")), context), context.input));
@@ -136,7 +144,8 @@ const workflows: readonly AnyWorkflow[] = [
       const { step } = context;
       await reversible(context, "a");
       await step.waitForEvent("go-1");
-      await Promise.all([reversible(context, "b"), reversible(context, "c")]);
+      await reversible(context, "b");
+      await reversible(context, "c");
       await step.waitForEvent("go-2");
       await step.do("d", () => {
         throw new NonRetryableError("That is that.");
@@ -152,7 +161,7 @@ const workflows: readonly AnyWorkflow[] = [
   }),
   workflow({
     name: "delayed",
-    run: ({ input, run, step }) => step.do("only", (context) => tell({ sink: (input as Input).sink, runId: run.id, key: "only" }, context)),
+    run: ({ run, step }) => step.do("only", (context) => tell({ runId: run.id, key: "only" }, context)),
   }),
   workflow({
     name: "ended",
@@ -160,4 +169,5 @@ const workflows: readonly AnyWorkflow[] = [
   }),
 ];
 
-export const definitions = { workflows, automations: [remote] };
+/** What every build has. */
+export const flows = { workflows, automations: [remote], alerts: teller };

@@ -1,10 +1,11 @@
 import { type Clock, compose, createRegistry, type Segno, type SegnoEnv } from "segno/testing";
 import { systemClock } from "#objects/system.ts";
-import { definitions } from "./flows.ts";
+import { flows } from "./flows.ts";
+import { laterWorkflows } from "./later-flows.ts";
 
-/** The Worker of a stored build. It is bundled with the code of every version that a build is kept of, so it uses what all of them have. */
+/** The Worker of a stored build. */
 
-const registry = createRegistry(definitions);
+const registry = createRegistry({ ...flows, workflows: [...flows.workflows, ...laterWorkflows] });
 const settings = { leaseMs: 3_000, resendMs: 1_000 };
 const composed = (clock: Clock): Segno => compose({ registry, clock, settings });
 const app = composed(systemClock);
