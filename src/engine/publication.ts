@@ -51,6 +51,11 @@ export class Publication {
     this.#dueAt = now;
   }
 
+  /** Sends what is not known to have arrived. */
+  async sendUnconfirmed(summary: RunSummary, now: number): Promise<void> {
+    if (this.#dueAt !== null) await this.send(summary, now);
+  }
+
   /** Sends when due. Returns the sending, to be waited for by whoever hosts the run. */
   async send(summary: RunSummary, now: number): Promise<void> {
     this.#lastSentAt = now;
@@ -69,11 +74,14 @@ export class Publication {
     }
   }
 
-  /** The index has the summary `seq`. Repeats and older confirmations change nothing. */
-  confirm(seq: number): void {
+  /**
+   * The index has the summary `seq`. Repeats and older confirmations change nothing. Of a run that has ended nothing is written down: its alarm stands until the index
+   * has all of it, and is then taken away, which tells as much and saves a write.
+   */
+  confirm(seq: number, hasEnded: boolean): void {
     if (seq > this.#indexedSeq) {
       this.#indexedSeq = seq;
-      this.#ports.journal.setIndexedSeq(seq);
+      if (!hasEnded) this.#ports.journal.setIndexedSeq(seq);
     }
     if (seq < Math.max(this.#requestedSeq, this.#loadedSeq)) return;
     this.#failures = 0;

@@ -47,6 +47,7 @@ export class RunEngine {
   readonly #blockedPoll = new BlockedPoll();
   readonly #longBusy: BusyTimer;
   readonly #unhosted: BusyTimer;
+  readonly #showEndAgain = oncePerTurn(() => this.#dropped || void this.#publication.sendUnconfirmed(this.summary, this.#ledger.now()));
   readonly #armSoon = oncePerTurn(() => this.#dropped || this.#arm());
 
   constructor(outside: EnginePorts) {
@@ -192,7 +193,7 @@ export class RunEngine {
 
   /** The index has the run's summary up to `seq`. */
   indexed(seq: number): void {
-    this.#publication.confirm(seq);
+    this.#publication.confirm(seq, this.state.ended !== null);
     this.#arm();
   }
 
@@ -219,10 +220,11 @@ export class RunEngine {
     this.wake();
   }
 
-  /** Arms the alarm for a run that was loaded without one. */
+  /** Arms the alarm for a run that was loaded without one. One that has ended needs none: most likely it was taken away when the index had all of it. */
   repair(armedAt: number | null): void {
     if (!this.exists || this.#alarm.isKnown) return;
     this.#alarm.learn(armedAt);
+    if (this.state.ended && armedAt === null) return this.#showEndAgain();
     const now = this.#ledger.now();
     if (armedAt !== null && armedAt >= now - 60_000) return;
     if (this.#isCodeUnknown) this.#alarm.set(now);
@@ -363,18 +365,6 @@ export class RunEngine {
     this.write();
   }
 
-  /** When something must happen, sending to the index included, epoch ms; null: nothing by time. */
-  #wakeAt(now: number): number | null {
-    return nextWakeAt(this.state, {
-      publishAt: this.#publication.dueAt,
-      dispatchAt: () => this.#dispatch.nextDueAt(),
-      noticeAt: () => this.#notices.nextDueAt(now),
-      blockedPollAt: this.#blockedPoll.at,
-      leaseAt: this.busy ? now + this.#ports.settings.leaseMs : null,
-      retriesFrom: this.#execution?.replaying ? now + this.#ports.settings.leaseMs : 0,
-    });
-  }
-
   /** The object was loaded, and its code has not run since: what it has still to do, only the alarm that was set before knows. */
   get #isCodeUnknown(): boolean {
     return this.#execution === null && mayExecute(this.state);
@@ -384,7 +374,15 @@ export class RunEngine {
   #arm(): void {
     if (!this.exists || this.#isCodeUnknown) return;
     const now = this.#ledger.now();
-    this.#alarm.stand(this.#wakeAt(now), { now, earlyIsFine: this.busy || this.state.ended !== null || this.#publication.dueAt !== null });
+    const wakeAt = nextWakeAt(this.state, {
+      publishAt: this.#publication.dueAt,
+      dispatchAt: () => this.#dispatch.nextDueAt(),
+      noticeAt: () => this.#notices.nextDueAt(now),
+      blockedPollAt: this.#blockedPoll.at,
+      leaseAt: this.busy ? now + this.#ports.settings.leaseMs : null,
+      retriesFrom: this.#execution?.replaying ? now + this.#ports.settings.leaseMs : 0,
+    });
+    this.#alarm.stand(wakeAt, { now, earlyIsFine: this.busy || this.state.ended !== null || this.#publication.dueAt !== null });
   }
 
   /** Asks the code, replayed if need be, whether a payload fits the wait that takes it. Code that can't run is not asked. */

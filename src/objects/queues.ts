@@ -1,4 +1,4 @@
-import type { Clock, Dispatcher, Publisher } from "#engine/ports.ts";
+import type { Dispatcher, Publisher } from "#engine/ports.ts";
 
 /** What one `sendBatch` takes. */
 const messagesPerBatch = 100;
@@ -13,11 +13,13 @@ export function queueDispatcher(queue: Queue): Dispatcher {
   };
 }
 
-/** Sends a turn later: whoever waits for the run is told before the index. */
-export function queuePublisher(queue: Queue, clock: Clock): Publisher {
+/** By so much later is a summary sent, in ms: whoever waits for the run is told before the index, which has a queue between anyway. */
+const afterTheAnswerMs = 20;
+
+export function queuePublisher(queue: Queue): Publisher {
   return {
     publish: async (summary) => {
-      await clock.idle();
+      await scheduler.wait(afterTheAnswerMs);
       await queue.send(summary, { contentType: "json" });
     },
   };

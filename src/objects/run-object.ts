@@ -224,7 +224,7 @@ export abstract class BaseRunObject extends DurableObject<RunObjectEnv> {
       clock: this.#clock,
       random: systemRandom,
       dispatcher: queueDispatcher(env.STEPS),
-      publisher: queuePublisher(env.SUMMARIES, this.#clock),
+      publisher: queuePublisher(env.SUMMARIES),
       callbacks: callbackMint(env.SEGNO_SECRET),
       registry: this.options.registry,
       settings: { ...defaultSettings, ...this.options.settings },

@@ -196,14 +196,38 @@ test("an ended run that is loaded by the confirmation of an older summary still 
   expect(world.run.published.length).toBeGreaterThan(sent);
 });
 
-test("an ended run that the index has not heard of, and whose alarm was lost, is shown after the first touch", async () => {
+test("an ended run that the index has not heard of, and whose alarm was lost, is shown by the first touch", async () => {
   const world = World.begin(flow(() => 1));
   world.confirms = false;
   await world.rest();
   world.evict();
   world.clock.set(world.clock.now() + 7_200_000);
+  const sent = world.run.published.length;
   world.run.engine.repair(null);
-  expect(world.run.alarmAt).toBe(world.clock.now() + 30_000);
+  await world.rest();
+  expect(world.run.published.slice(sent)).toContainEqual(world.run.engine.summary);
+});
+
+test("an ended run that the index has confirmed has no alarm, and whoever looks at it later sets none", async () => {
+  const world = World.begin(flow(() => 1));
+  await world.rest();
+  expect([world.run.engine.summary.status, world.run.alarmAt]).toEqual(["completed", null]);
+  world.evict();
+  world.run.engine.repair(null);
+  await world.rest();
+  expect(world.run.alarmAt).toBe(null);
+});
+
+test("a late confirmation of an ended run that was evicted brings no new summary", async () => {
+  const world = World.begin(flow(() => 1));
+  await world.rest();
+  const { seq } = world.run.engine.summary;
+  world.evict();
+  const sent = world.run.published.length;
+  world.run.engine.repair(null);
+  world.run.engine.indexed(seq);
+  await world.rest();
+  expect(world.run.published.length).toBe(sent);
 });
 
 test("whatever a run is made of, what it publishes fits into one message of the queue", async () => {

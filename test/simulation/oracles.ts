@@ -32,8 +32,10 @@ export function checkAlarm(object: SimulatedObject, engine: RunEngine): void {
 }
 
 function nextDue(object: SimulatedObject, engine: RunEngine, now: number): number {
-  const { model } = object;
-  const isIndexed = object.indexedSeq >= model.size * 2 + (engine.busy ? 0 : 1);
+  const { model, world } = object;
+  // Of a run that has ended nobody writes down what the index has: the alarm that stands or not says so.
+  const indexedSeq = model.ended ? (world.index.rows.get(object.run)?.seq ?? 0) : object.indexedSeq;
+  const isIndexed = indexedSeq >= model.size * 2 + (engine.busy ? 0 : 1);
   let due = isIndexed ? Number.POSITIVE_INFINITY : now + longestResendMs;
   if (model.ended) return due;
   const isHeld = model.pausedAt !== null;
