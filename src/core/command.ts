@@ -87,8 +87,8 @@ export type Claim =
       readonly automation: string;
       readonly input: Encoded;
       readonly idempotencyKey: string;
-      /** When the attempt must end, epoch ms. */
-      readonly deadlineAt: number;
+      /** How long the attempt may take, in ms, by the clock of whoever makes it: clocks differ, and a run's time may be ahead of them all. */
+      readonly timeoutMs: number;
       /** Renew well before this many ms have passed, or the attempt counts as lost. */
       readonly leaseMs: number;
     };

@@ -104,7 +104,7 @@ export class Dispatch {
       automation: step.automation,
       input: this.#ports.journal.value(step.inputSeq ?? step.startSeq),
       idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
-      deadlineAt: attemptDeadline(step.policy, recorded ? step.budgetStartedAt : now, now) ?? now + limits.dispatchedAttemptMs,
+      timeoutMs: (attemptDeadline(step.policy, recorded ? step.budgetStartedAt : now, now) ?? now + limits.dispatchedAttemptMs) - now,
       leaseMs: this.#ports.settings.leaseMs,
     };
   }

@@ -95,7 +95,7 @@ async function runAutomation(
       signal: controller.signal,
       log: consoleLog({ run: step.runId, namespace: step.namespace, step: step.key }),
     };
-    const value = await withDeadline(() => automation.options.run(context), { deadlineAt: claim.deadlineAt, clock: options.clock, controller, key: step.key });
+    const value = await withDeadline(() => automation.options.run(context), { timeoutMs: claim.timeoutMs, clock: options.clock, controller, key: step.key });
     return { ok: true, value: encode(value) };
   } catch (error) {
     return { ok: false, error: encodeError(error), ...verdictOf(error, step.attempt, options.clock.now(), automation?.options.retryIf) };
@@ -103,7 +103,7 @@ async function runAutomation(
 }
 
 interface Deadline {
-  readonly deadlineAt: number;
+  readonly timeoutMs: number;
   readonly clock: Clock;
   readonly controller: AbortController;
   readonly key: string;
@@ -111,7 +111,7 @@ interface Deadline {
 
 async function withDeadline(action: () => unknown, limit: Deadline): Promise<unknown> {
   const expired = Promise.withResolvers<never>();
-  const cancel = limit.clock.timer(limit.deadlineAt, () => {
+  const cancel = limit.clock.timer(limit.clock.now() + limit.timeoutMs, () => {
     const error = new Fault("timeout", `The attempt of ${limit.key} took longer than its time-out.`);
     expired.reject(error);
     limit.controller.abort(error);

@@ -91,11 +91,20 @@ test("an attempt is granted to one executor only", async () => {
     granted: true,
     automation: "send",
     idempotencyKey: "default/r1/send",
-    deadlineAt: world.clock.now() + 14 * 60_000,
+    timeoutMs: 14 * 60_000,
   });
   expect(engine.claim(first)).toEqual({ granted: false, why: "taken" });
   expect(engine.claim(second)).toEqual({ granted: false, why: "other_attempt" });
   expect(engine.claim({ key: "none", attempt: 1 })).toEqual({ granted: false, why: "not_open" });
+});
+
+test("an attempt may take no longer because the clock was ahead for a while", async () => {
+  const { world } = queued();
+  await world.rest();
+  world.clock.set(world.clock.now() + 3_600_000);
+  await world.sendEvent("anything");
+  world.clock.set(world.clock.now() - 3_600_000);
+  expect(world.run.engine.claim(first)).toMatchObject({ granted: true, timeoutMs: 14 * 60_000 });
 });
 
 test("a result counts once: late, repeated and foreign ones are ignored", async () => {

@@ -32,10 +32,8 @@ export function checkAlarm(object: SimulatedObject, engine: RunEngine): void {
 }
 
 function nextDue(object: SimulatedObject, engine: RunEngine, now: number): number {
-  const { model, world } = object;
-  // Of a run that has ended nobody writes down what the index has: the alarm that stands or not says so.
-  const indexedSeq = model.ended ? (world.index.rows.get(object.run)?.seq ?? 0) : object.indexedSeq;
-  const isIndexed = indexedSeq >= model.size * 2 + (engine.busy ? 0 : 1);
+  const { model } = object;
+  const isIndexed = indexedSeqOf(object) >= model.size * 2 + (engine.busy ? 0 : 1);
   let due = isIndexed ? Number.POSITIVE_INFINITY : now + longestResendMs;
   if (model.ended) return due;
   const isHeld = model.pausedAt !== null;
@@ -62,6 +60,11 @@ function needsLease(model: Model, engine: RunEngine): boolean {
   if (!engine.busy || model.pausedAt === null) return engine.busy;
   for (const step of model.open.values()) if (step.phase === "running") return true;
   return false;
+}
+
+/** Of a run that has ended nobody writes down what the index has: whether its alarm stands says so. */
+function indexedSeqOf({ model, world, run, indexedSeq }: SimulatedObject): number {
+  return model.ended ? (world.index.rows.get(run)?.seq ?? 0) : indexedSeq;
 }
 
 /** O8: what the journal says by its fold is what the auditor has read in it. */

@@ -114,8 +114,8 @@ class Executor {
     const step = model.open.get(key);
     if (!recorded || !step?.start.policy) return;
     const { timeoutMs, totalTimeoutMs } = step.start.policy;
-    const deadline = Math.min(step.heardAt + (timeoutMs ?? 840_000), step.budgetAt + (totalTimeoutMs ?? Number.POSITIVE_INFINITY));
-    world.check(this.#claim.deadlineAt === deadline, "O12", () => `${id} must end by ${this.#claim.deadlineAt}, not ${deadline}`);
+    const longest = Math.min(timeoutMs ?? 840_000, step.budgetAt + (totalTimeoutMs ?? Number.POSITIVE_INFINITY) - step.heardAt);
+    world.check(this.#claim.timeoutMs === longest, "O12", () => `${id} may take ${this.#claim.timeoutMs} ms, not ${longest}`);
     const input = decode(this.#claim.input) as { v?: string };
     if (step.start.step === "run") world.check(input.v === (step.correctedInput ? "corrected" : "in"), "O3", () => `${id} was given the input ${input.v}`);
   }
@@ -148,7 +148,7 @@ class Executor {
       const verdict = verdictOf(error, attempt, world.hostNow, definition?.options.retryIf);
       this.#bring({ ok: false, error: encodeError(error), ...verdict });
     };
-    const cancel = world.after(Math.max(0, claim.deadlineAt - world.hostNow), "executor's time-out", () => failed(new Fault("timeout")));
+    const cancel = world.after(Math.max(0, claim.timeoutMs), "executor's time-out", () => failed(new Fault("timeout")));
     const done = (value: unknown): void => {
       cancel();
       try {
