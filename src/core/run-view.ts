@@ -178,7 +178,7 @@ export function summarize(state: RunState, busy: boolean): RunSummary {
   };
 }
 
-/** The `seq` of the run's summary. A run that comes to rest without a further entry has changed too. */
+/** The `seq` of the run's summary. A run that comes to rest without a further entry has changed too; one that has ended is at rest. */
 export function summarySeq(state: RunState, busy: boolean): number {
-  return state.lastSeq * 2 + (busy ? 0 : 1);
+  return state.lastSeq * 2 + (busy && !state.ended ? 0 : 1);
 }

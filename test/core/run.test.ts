@@ -228,6 +228,11 @@ describe("status and reason", () => {
     expect(nextDeadline(stateOf(...entries))).toBe(at);
   });
 
+  test("an ended run has one summary, whether a message of it is still on its way or not", () => {
+    const state = stateOf(created(), runEnded("completed"));
+    expect(summarize(state, true)).toEqual(summarize(state, false));
+  });
+
   test("a summary says all of it, and its seq grows when the run comes to rest without a further entry", () => {
     const state = stateOf(created({ attributes: { a: 1 } }), started("s"), stepFailed("s"), runEnded("failed", null, "s"));
     expect(summarize(state, false)).toEqual({
