@@ -22,6 +22,7 @@ export type {
   Notice,
   RunOptions,
   Step,
+  Teller,
   VerifyOptions,
   WaitResult,
 } from "#sdk/step.ts";

@@ -1,7 +1,7 @@
 import { ManualClock } from "#engine/memory.ts";
-import type { AnyAutomation, Automation } from "#sdk/automation.ts";
+import type { AnyAutomation } from "#sdk/automation.ts";
 import { createRegistry, type Registry } from "#sdk/registry.ts";
-import type { Notice } from "#sdk/step.ts";
+import type { Teller } from "#sdk/step.ts";
 import type { AnyWorkflow } from "#sdk/workflow.ts";
 
 /** What the test Worker and the tests share: they run in one isolate. */
@@ -59,7 +59,7 @@ export const clock = new TestClock();
 /** What is "deployed" right now. Each test file has its own isolate, so files do not see each other's. */
 let workflows: AnyWorkflow[] = [];
 let automations: AnyAutomation[] = [];
-let alerts: Automation<Notice, unknown> | null = null;
+let alerts: Teller | null = null;
 let current = createRegistry({ workflows, automations });
 
 export const registry: Registry = {
@@ -81,7 +81,7 @@ function register(): void {
 }
 
 /** From now on this automation tells whoever is on call. */
-export function alertBy(automation: Automation<Notice, unknown>): void {
+export function alertBy(automation: Teller): void {
   alerts = automation;
   register();
 }

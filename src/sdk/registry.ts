@@ -1,6 +1,6 @@
 import { Fault } from "#core/fault.ts";
-import type { AnyAutomation, Automation } from "./automation.ts";
-import type { Notice } from "./step.ts";
+import type { AnyAutomation } from "./automation.ts";
+import type { Teller } from "./step.ts";
 import type { AnyWorkflow } from "./workflow.ts";
 
 /** What is deployed: every workflow in every version, and every automation. */
@@ -22,7 +22,7 @@ export interface Definitions {
    * Tells somebody when a run is parked, held by an operator, late, or an approval is overdue: a webhook, a mail, a message. Told once for each occasion, from the queue,
    * with retries. Its input is a `Notice`.
    */
-  readonly alerts?: Automation<Notice, unknown>;
+  readonly alerts?: Teller;
 }
 
 /**

@@ -110,7 +110,7 @@ export interface ApprovalOptions<Form> {
   /** Default: waits for ever. */
   readonly timeout?: Duration;
   /** Tells the assignees, at the start and with each reminder. Its input is a `Notice`. It must be registered, for it runs on the queue. */
-  readonly notify?: Automation<Notice, unknown>;
+  readonly notify?: Teller;
   /** When the assignees are told again, from the start of the step. */
   readonly reminders?: readonly Duration[];
   /** When nobody has decided after this time, these are asked too. */
@@ -154,6 +154,10 @@ export interface Notice {
   /** For an approval: a signed link for each assignee, which shows a page and decides nothing by being opened. */
   readonly links: readonly { readonly assignee: string; readonly url: string }[];
 }
+
+/** An automation that tells somebody. */
+// biome-ignore lint/suspicious/noExplicitAny: nobody looks at what it returns
+export type Teller = Automation<Notice, any>;
 
 /** What the function of a callback step gets: the address that the remote must call. */
 export type CallbackRequest = (context: AttemptContext & { readonly url: string }) => unknown;

@@ -4,12 +4,14 @@ import { saas } from "#examples/saas.ts";
 import { alertBy, deploy } from "../world.ts";
 import { advance, api, callsTo, days, effectsOf, eventually, evict, hours, minutes, mock, outside, setUpWorld, start, steps, until } from "./story.ts";
 
-/** Mails whoever is on call. */
-const page = automation<Notice>({
+/** Mails whoever is on call. What it returns is up to it. */
+const page = automation<Notice, { readonly sentTo: string }>({
   name: "page",
   retries: { limit: 5, delay: "1s", jitter: 0 },
-  run: ({ input, idempotencyKey, signal }) =>
-    saas("/emails", { body: { to: "oncall@acme.example", template: input.type, data: input }, idempotencyKey, signal }),
+  run: async ({ input, idempotencyKey, signal }) => {
+    await saas("/emails", { body: { to: "oncall@acme.example", template: input.type, data: input }, idempotencyKey, signal });
+    return { sentTo: "oncall@acme.example" };
+  },
 });
 
 const charge = workflow({

@@ -140,7 +140,17 @@ export const cases: readonly Case[] = [
     output: (run) => legs.map((leg) => run.heard.find(({ key }) => key === `told-${leg}`)?.detail),
     effects: each("told", "held", "last"),
   },
-  { flow: "naps", approach: waits("nap"), status: "completed", output: () => each("after"), effects: each("before", "after") },
+  {
+    flow: "naps",
+    approach: waits("nap"),
+    status: "completed",
+    output: (run) => {
+      // No timer fires early, whatever code set it.
+      for (const leg of legs) expect(run.last(`after-${leg}`).at - run.last(`before-${leg}`).at).toBeGreaterThanOrEqual(6_000);
+      return each("after");
+    },
+    effects: each("before", "after"),
+  },
   {
     flow: "events",
     approach: async (run, leg) => {
