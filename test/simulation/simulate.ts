@@ -1,6 +1,7 @@
 import { act, help, start } from "./callers.ts";
 import { checkEnd } from "./oracles.ts";
 import type { Incident, Plan } from "./plan.ts";
+import { checkReplay } from "./replay.ts";
 import { call } from "./rpc.ts";
 import type { SimulatedObject } from "./simulated-object.ts";
 import { broken, Violation } from "./violation.ts";
@@ -17,6 +18,8 @@ export interface Outcome {
 
 /** So many events with faults, and so many more in peace: no run needs as many. */
 const longest = { troubled: 600, calm: 3000 };
+/** Every so many seeds, the final journal is replayed from its top. */
+const replayEvery = 4;
 /** Silent turns of the event loop that somebody listens to, without an end. */
 const longestSilence = 3000;
 
@@ -79,6 +82,8 @@ class Simulation {
     this.#settle();
     this.#untilStill();
     checkEnd(world);
+    // The dearest look of all, so not at every run.
+    if (world.plan.seed % replayEvery === 0) for (const object of world.objects) checkReplay(object, endTurnOfLoop);
   }
 
   /** Goes from event to event until nothing is to come, or for as long as faults may last. */

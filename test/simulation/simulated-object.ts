@@ -1,5 +1,5 @@
 import type { StepMessage } from "#core/command.ts";
-import type { Entry, Recorded } from "#core/entry.ts";
+import type { Entry, Recorded, RunEnded } from "#core/entry.ts";
 import { limits } from "#core/limits.ts";
 import type { RunSummary } from "#core/run.ts";
 import { defaultSettings, type EnginePorts, type Journal } from "#engine/ports.ts";
@@ -132,6 +132,15 @@ export class SimulatedObject {
   /** The process dies: what was not durable is gone, and what its code still does reaches nothing. */
   crash(): void {
     const { world } = this;
+    if (this.isInAlarm) this.alarmNotBefore = world.time + 1;
+    this.#forget();
+    world.counts.crashes++;
+    const calls = [...this.#calls];
+    this.#calls.clear();
+    for (const unknown of calls) world.after(1, "an answer that never comes", () => unknown({ type: "unknown" }));
+  }
+
+  #forget(): void {
     this.life++;
     this.engine?.drop();
     this.engine = null;
@@ -141,14 +150,9 @@ export class SimulatedObject {
     this.alarmAt = this.durable.alarmAt;
     this.indexedSeq = this.durable.indexedSeq;
     this.pass = null;
-    if (this.isInAlarm) this.alarmNotBefore = world.time + 1;
     this.isInAlarm = false;
     this.isDirty = false;
     this.hasSetAlarm = false;
-    world.counts.crashes++;
-    const calls = [...this.#calls];
-    this.#calls.clear();
-    for (const unknown of calls) world.after(1, "an answer that never comes", () => unknown({ type: "unknown" }));
   }
 
   /** The journal refused an entry. What runs in this turn runs to the turn's end, and must know by itself that it is nobody any more. */
@@ -174,6 +178,26 @@ export class SimulatedObject {
     checkFold(this, engine);
     if (!isByAlarm && engine.exists) engine.repair(this.alarmAt);
     return engine;
+  }
+
+  /** Loads an ended run anew as it was before its end, only to see what its code does then: no turn of it is ever over, so nothing leaves. */
+  beginReplay(): { readonly engine: RunEngine; readonly ended: RunEnded } {
+    const { world } = this;
+    this.#forget();
+    const ended = this.entries.pop() as Recorded<RunEnded>;
+    world.skew = (this.entries.at(-1)?.at ?? 0) - world.time;
+    this.engine = new RunEngine(this.#ports(this.life));
+    return { engine: this.engine, ended };
+  }
+
+  /** True: the replay has told the whole story. */
+  checkReplayedStory(): boolean {
+    const story = this.pass?.story ?? [];
+    for (let at = 0; at < Math.min(story.length, this.#story.length); at++) {
+      if (story[at] !== this.#story[at])
+        broken("O8", `in a full replay the code sees "${this.pass?.texts[at] ?? at}" where it saw "${this.#storyTexts[at] ?? at}" before`);
+    }
+    return story.length >= this.#story.length;
   }
 
   // What comes in.
