@@ -1,4 +1,4 @@
-import type { AttemptOutcome, AttemptRef, EventCommand, StartCommand } from "./command.ts";
+import type { AttemptOutcome, AttemptRef, CallbackTerms, EventCommand, StartCommand } from "./command.ts";
 import type { AttemptFailed, AttemptStarted, Entry, EventReceived, Recorded, RunCreated, StepEnded, StepOutcome } from "./entry.ts";
 import { Fault } from "./fault.ts";
 import { limits } from "./limits.ts";
@@ -111,6 +111,13 @@ export function callbackArrived(state: RunState, key: string, payload: string, a
   const isOver = state.paused === null && step.wakeAt !== null && step.wakeAt <= at;
   if (step.endSeq !== null || isOver) throw new Fault("callback_expired", undefined, { step: key });
   return stepEnded(step, "step.completed", { at, outcome: "arrived", value: payload });
+}
+
+/** What a caller of the callback must prove. @throws Fault as `callbackArrived`. */
+export function callbackTerms(state: RunState, key: string, at: number): CallbackTerms {
+  callbackArrived(state, key, "", at);
+  const wait = state.steps.get(key)?.wait;
+  return { verify: wait?.for === "callback" ? wait.verify : null };
 }
 
 /** An event arrived: it is recorded, and ends the first wait that takes it. Empty for a repeat. @throws Fault `run_ended` or `inbox_full`. */

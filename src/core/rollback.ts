@@ -58,6 +58,13 @@ export function nextToUndo(state: RunState): string | null {
   return state.rollback?.keys.find((key) => !isUndone(state, key)) ?? null;
 }
 
+/** The rollback has undone nothing yet: it waits until nobody works any more on what is to be undone. */
+export function isStopping(state: RunState): boolean {
+  const { rollback, ended, steps } = state;
+  if (!rollback || ended || rollback.keys.length === 0) return false;
+  return !rollback.keys.some((key) => (steps.get(compensationKey(key))?.startSeq ?? 0) > rollback.seq);
+}
+
 /** The run's code is over: the end, or the rollback before it. */
 export function codeEnded(state: RunState, start: RollbackStart, compensate: boolean): Entry {
   const { at, end, value } = start;

@@ -3,6 +3,7 @@ import type { RunEnded } from "./entry.ts";
 import { faultCodes } from "./fault.ts";
 import { failureFingerprint } from "./fingerprint.ts";
 import { limits } from "./limits.ts";
+import { isStopping } from "./rollback.ts";
 import type { Reason, RunStatus, RunSummary } from "./run.ts";
 import type { RunState } from "./run-state.ts";
 import { isUnderWay, type StepState } from "./step-state.ts";
@@ -42,6 +43,10 @@ export function runReason(state: RunState, busy: boolean): Reason | null {
   if (parked) return parkedReason(parked);
   if (state.paused) return heldReason(status);
   if (!state.started) return { code: "delayed", message: "The run starts later.", step: null, until: state.created?.startAt ?? null };
+  return stoppingReason(state) ?? openReason(state, status);
+}
+
+function openReason(state: RunState, status: RunStatus): Reason | null {
   const step = nextDue(state);
   if (state.cancel) return { code: "cancelling", message: "The run was cancelled and is cleaning up.", step: step?.key ?? null, until: null };
   return status === "waiting" && step ? waitReason(step) : null;
@@ -55,6 +60,16 @@ function heldReason(status: RunStatus): Reason {
 function parkedReason(step: StepState): Reason {
   const code = step.kind === "compensation" ? "compensation_failed" : "step_failed";
   return { code, message: `Step ${step.key} failed ${step.failures} times; a person must act.`, step: step.key, until: null };
+}
+
+/** Why a rollback does not begin to undo; null: it does, or there is none. */
+function stoppingReason(state: RunState): Reason | null {
+  if (!isStopping(state)) return null;
+  for (const { key, closedFrom } of state.steps.values()) {
+    if (closedFrom !== "running" && closedFrom !== "claimed") continue;
+    return { code: "stopping", message: `Step ${key} was under way; nothing is undone before its work has stopped.`, step: key, until: null };
+  }
+  return null;
 }
 
 function parkedStep(state: RunState): StepState | null {

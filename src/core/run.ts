@@ -14,7 +14,7 @@ export function isFinal(status: RunStatus): boolean {
 
 /** Why a run is where it is: the one answer to "why is this run not moving?". */
 export const Reason = z.object({
-  /** A stable word: `sleep`, `event`, `callback`, `retry`, `delayed`, `version_missing`, `nondeterminism`, `crash_loop`, `stalled`, `cancelling`, `run_timeout`, `operator`, `workflow_failed`, `step_failed`, or a fault code. */
+  /** A stable word: `sleep`, `event`, `callback`, `retry`, `delayed`, `version_missing`, `nondeterminism`, `crash_loop`, `stalled`, `cancelling`, `stopping`, `run_timeout`, `operator`, `workflow_failed`, `step_failed`, or a fault code. */
   code: z.string(),
   /** One sentence for a person. */
   message: z.string(),

@@ -46,10 +46,12 @@ export interface StepState {
   readonly keyRunId: string | null;
   readonly wait: WaitSpec | null;
   status: StepStatus;
+  /** What it was when the run closed it; null unless `cancelled`. Somebody may still be at work on what was running or claimed. */
+  closedFrom: StepStatus | null;
   /** The current or last attempt; 0 for a step without attempts. */
   attempt: number;
   attemptStartedAt: number;
-  /** When an executor took the attempt; null unless `claimed`. */
+  /** When an executor took the attempt; null unless `claimed`, or closed as such. */
   claimedAt: number | null;
   /** When the budget of retries began: the step's start, or the last time a person had it tried again. */
   budgetStartedAt: number;
@@ -116,6 +118,7 @@ export function stepOf(entry: Recorded<StepStarted>): StepState {
     keyRunId: entry.keyRunId,
     wait: entry.wait,
     status: entry.dispatch === null ? "waiting" : entry.dispatch === "inline" ? "running" : "dispatched",
+    closedFrom: null,
     attempt: entry.dispatch === null ? 0 : 1,
     attemptStartedAt: entry.at,
     claimedAt: null,
@@ -206,6 +209,7 @@ export function applyRetry(step: StepState, at: number, correctedInputSeq: numbe
 
 /** The step was open when its run was cancelled, rolled back or ended. */
 export function closeStep(step: StepState, entry: { readonly seq: number; readonly at: number }): void {
+  step.closedFrom = step.status;
   endStep(step, "cancelled", entry);
 }
 

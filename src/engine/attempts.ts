@@ -1,6 +1,7 @@
 import { Fault } from "#core/fault.ts";
 import type { AttemptArguments } from "./call.ts";
 import type { Clock } from "./ports.ts";
+import type { Stopping } from "./stopping.ts";
 
 export type AttemptResult = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: unknown };
 
@@ -22,6 +23,8 @@ class UnderWay implements AttemptArguments {
   readonly input: unknown;
   readonly attempt: number;
   readonly options: AttemptOptions;
+  /** Resolves when the action has come to its end; null before it is called. */
+  end: Promise<void> | null = null;
   #controller: AbortController | null = null;
   #abortedFor: Fault | null = null;
 
@@ -55,13 +58,15 @@ export class Attempts {
   readonly #clock: Clock;
   /** Called before actions are: what was recorded of their starts is written now. */
   readonly #beforeActing: () => void;
+  readonly #stopping: Stopping;
   readonly #underWay = new Map<string, UnderWay>();
   /** Those whose action has not been called yet. */
   #starting: UnderWay[] = [];
   #timer: { readonly at: number; readonly cancel: () => void } | null = null;
 
-  constructor(clock: Clock, beforeActing: () => void) {
+  constructor(clock: Clock, stopping: Stopping, beforeActing: () => void) {
     this.#clock = clock;
+    this.#stopping = stopping;
     this.#beforeActing = beforeActing;
   }
 
@@ -108,7 +113,7 @@ export class Attempts {
       // Reported in a microtask as a rejection would be, so that a throwing action behaves the same whether it is async or not.
       result = Promise.reject(error);
     }
-    Promise.resolve(result).then(
+    attempt.end = Promise.resolve(result).then(
       (value) => this.#settle(attempt, { ok: true, value }),
       (error: unknown) => this.#settle(attempt, { ok: false, error }),
     );
@@ -119,9 +124,14 @@ export class Attempts {
     for (const key of keys) {
       const attempt = this.#underWay.get(key);
       this.#underWay.delete(key);
-      attempt?.abort(new Fault("cancelled", reason));
+      if (attempt) this.#stop(attempt, new Fault("cancelled", reason));
     }
     this.rest();
+  }
+
+  #stop(attempt: UnderWay, reason: Fault): void {
+    attempt.abort(reason);
+    if (attempt.end !== null) this.#stopping.told(attempt.end);
   }
 
   #settle(attempt: UnderWay, result: AttemptResult): void {
@@ -144,8 +154,8 @@ export class Attempts {
       const { deadlineAt } = attempt.options;
       if (deadlineAt === null || deadlineAt > now) continue;
       const error = new Fault("timeout", `The attempt of ${attempt.key} took longer than its time-out.`);
+      this.#stop(attempt, error);
       this.#settle(attempt, { ok: false, error });
-      attempt.abort(error);
     }
     for (const attempt of this.#underWay.values()) this.#watch(attempt.options.deadlineAt);
   }

@@ -3,6 +3,7 @@ import { attemptEnded, attemptLost, isCurrentAttempt } from "#core/decision.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
+import { isStopping } from "#core/rollback.ts";
 import { idempotencyKey } from "#core/step-key.ts";
 import type { StepState } from "#core/step-state.ts";
 import { encodeError } from "#core/value.ts";
@@ -21,7 +22,7 @@ export class Dispatch {
   readonly #ports: EnginePorts;
   /** Called when nothing is on its way to the queue any more. */
   readonly #sent: () => void;
-  /** By step key: when to send again (`dispatched`) or to give the attempt up (`claimed`), epoch ms. */
+  /** By step key: when to send again (`dispatched`) or to give the executor up (`claimed`, or closed as such), epoch ms; 0: it has stopped. */
   readonly #dueAt = new Map<string, number>();
   #outgoing: StepMessage[] = [];
   #sending = 0;
@@ -111,8 +112,10 @@ export class Dispatch {
 
   /** The executor is alive. False when the attempt is over for the run: it may stop. */
   renew(ref: AttemptRef): boolean {
-    const step = this.#ledger.state.open.get(ref.key);
-    if (!step || step.attempt !== ref.attempt || step.status !== "claimed") return false;
+    const step = this.#ledger.state.steps.get(ref.key);
+    if (step?.attempt !== ref.attempt) return false;
+    if (this.#isStopping(step)) this.#lease(step.key, this.#ledger.now());
+    if (step.status !== "claimed") return false;
     this.#lease(step.key, this.#ledger.now());
     return true;
   }
@@ -120,10 +123,43 @@ export class Dispatch {
   /** The outcome of an attempt. Only that of the attempt under way counts. */
   settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
     const step = this.#ledger.state.steps.get(ref.key);
-    if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") return "ignored";
+    if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") {
+      if (step?.attempt === ref.attempt && this.#isStopping(step)) this.#dueAt.set(step.key, 0);
+      return "ignored";
+    }
     this.#ledger.commit(attemptEnded(this.#ledger.state, step, { outcome, at: this.#ledger.now(), random: this.#ports.random.number() }));
     this.#dueAt.delete(step.key);
     return "recorded";
+  }
+
+  /** Somebody was at work on the step when the run closed it, and has not said that it is over. */
+  #isStopping(step: StepState): boolean {
+    return isWorkedOn(step) && this.#dueAt.get(step.key) !== 0;
+  }
+
+  /** Until when executors may be at work on what a rollback is about to undo, epoch ms; 0: none is. One that this object never heard of has a lease from now on. */
+  workUntil(): number {
+    const { state } = this.#ledger;
+    let until = 0;
+    if (!isStopping(state)) return until;
+    for (const step of state.steps.values()) {
+      if (!isWorkedOn(step)) continue;
+      if (!this.#dueAt.has(step.key)) this.#lease(step.key, this.#ledger.now());
+      until = Math.max(until, Math.min(this.#dueAt.get(step.key) ?? 0, this.#latestStop(step)));
+    }
+    return until;
+  }
+
+  /** At the end of its attempt's time, it is told by its signal as well, and has a lease to stop. */
+  #latestStop({ policy, budgetStartedAt, claimedAt, attemptStartedAt }: StepState): number {
+    const deadlineAt = policy && attemptDeadline(policy, budgetStartedAt, claimedAt ?? attemptStartedAt);
+    return (deadlineAt ?? Number.POSITIVE_INFINITY) + this.#ports.settings.leaseMs;
+  }
+
+  /** When a rollback that waits for executors goes on without them, epoch ms; infinity: none does. */
+  stopAt(): number {
+    const { paused, blocked } = this.#ledger.state;
+    return (paused || blocked ? 0 : this.workUntil()) || Number.POSITIVE_INFINITY;
   }
 
   /** Sends a step's message again, or gives up an executor that went silent, if it is time. */
@@ -149,7 +185,6 @@ export class Dispatch {
       const step = open.get(key);
       // While a run is held or blocked, nothing is done for it but telling people.
       if (step && ((!paused && !blocked) || step.kind === "notice")) next = Math.min(next, dueAt);
-      else if (!step) this.#dueAt.delete(key); // Its run was cancelled or rolled back.
     }
     return next;
   }
@@ -157,4 +192,9 @@ export class Dispatch {
   #lease(key: string, now: number): void {
     this.#dueAt.set(key, now + this.#ports.settings.leaseMs);
   }
+}
+
+/** The run has closed the step while it was with an executor or, where it was taken over, with the object of the run that began it: they may be at work still. */
+function isWorkedOn({ closedFrom, keyRunId }: StepState): boolean {
+  return closedFrom === "claimed" || (closedFrom === "running" && keyRunId !== null);
 }

@@ -3,7 +3,7 @@ import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
-import { compensationKey, nextToUndo, undoneKey } from "#core/rollback.ts";
+import { compensationKey, isStopping, nextToUndo, undoneKey } from "#core/rollback.ts";
 import type { RunState } from "#core/run-state.ts";
 import { idempotencyKey } from "#core/step-key.ts";
 import type { StepState } from "#core/step-state.ts";
@@ -18,6 +18,7 @@ import { parseInput } from "./new-run.ts";
 import { Pass, type PassHost, type PassOutcome } from "./pass.ts";
 import type { EnginePorts } from "./ports.ts";
 import { createStep } from "./step-calls.ts";
+import type { Stopping } from "./stopping.ts";
 import { undoCall } from "./undo-call.ts";
 
 /** What an execution tells the run it belongs to. */
@@ -40,6 +41,7 @@ export class Execution implements PassHost {
   readonly #ledger: Ledger;
   readonly #ports: EnginePorts;
   readonly #events: ExecutionEvents;
+  readonly #stopping: Stopping;
   readonly #attempts: Attempts;
   readonly #pass: Pass;
   /** The errors that steps threw into the code, with the key of the step. */
@@ -53,11 +55,12 @@ export class Execution implements PassHost {
   /** The function ended while the run was held. */
   #heldEnd: PassOutcome | null = null;
 
-  constructor(ledger: Ledger, ports: EnginePorts, events: ExecutionEvents) {
+  constructor(ledger: Ledger, ports: EnginePorts, stopping: Stopping, events: ExecutionEvents) {
     this.#ledger = ledger;
     this.#ports = ports;
     this.#events = events;
-    this.#attempts = new Attempts(ports.clock, () => ledger.write());
+    this.#stopping = stopping;
+    this.#attempts = new Attempts(ports.clock, stopping, () => ledger.write());
     this.#pass = new Pass(this, ledger.loadedMoments);
     this.#beganAt = ledger.state.lastSeq;
   }
@@ -68,7 +71,7 @@ export class Execution implements PassHost {
 
   /** Code is executing or is about to: the object must be kept alive. */
   get busy(): boolean {
-    if (this.#undoing || this.#heldEnd) return this.#attempts.size > 0;
+    if (this.#undoing || this.#heldEnd) return this.#attempts.size > 0 || (this.#stopping.holds && !this.closed);
     return !this.#pass.closed && !this.#pass.parked;
   }
 
@@ -92,7 +95,7 @@ export class Execution implements PassHost {
 
   /** The code executes, and yet nothing is under way that Segno knows of: it waits for something that is no step. */
   get idlesOutsideSteps(): boolean {
-    return this.busy && this.#attempts.size === 0;
+    return this.busy && this.#attempts.size === 0 && !this.#undoing;
   }
 
   run(definition: AnyWorkflow): void {
@@ -131,6 +134,11 @@ export class Execution implements PassHost {
       if (!this.state.open.has(key)) this.#attempts.abandon(`Step ${key} ended.`, [key]);
     }
     this.#goOn();
+  }
+
+  /** Time has passed, and with it maybe what a rollback waits for. */
+  tick(): void {
+    if (this.#undoing && isStopping(this.state)) this.#undoNext();
   }
 
   #goOn(): void {
@@ -334,11 +342,17 @@ export class Execution implements PassHost {
   #undoNext(): void {
     const { rollback, paused, ended } = this.state;
     if (!rollback || ended || this.#pass.closed || this.#attempts.size > 0) return;
+    if (this.#stopping.mustWait(() => this.#workStopped())) return this.parked();
     // Whoever hosts the run is told that it rests, when the last attempt of a held one has ended.
     if (paused) return this.parked();
     const key = nextToUndo(this.state);
     if (key === null) this.#endRollback(rollback);
     else this.#undo(key);
+  }
+
+  #workStopped(): void {
+    this.#undoNext();
+    this.#events.progressed();
   }
 
   #endRollback(rollback: NonNullable<RunState["rollback"]>): void {

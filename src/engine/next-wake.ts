@@ -6,6 +6,8 @@ export interface EngineDeadlines {
   readonly publishAt: number | null;
   /** The next message to send again, or executor to give up. */
   readonly dispatchAt: () => number;
+  /** When a rollback no longer waits for executors. */
+  readonly stopAt: () => number;
   readonly noticeAt: () => number;
   /** When a blocked run looks whether it can go on. */
   readonly blockedPollAt: number;
@@ -22,8 +24,8 @@ export function nextWakeAt(state: RunState, deadlines: EngineDeadlines): number 
   return Number.isFinite(at) ? at : null;
 }
 
-function runWakeAt(state: RunState, { dispatchAt, noticeAt, blockedPollAt, leaseAt, retriesFrom }: EngineDeadlines): number {
-  const due = Math.max(nextDeadline(state) ?? Number.POSITIVE_INFINITY, retriesFrom);
+function runWakeAt(state: RunState, { dispatchAt, stopAt, noticeAt, blockedPollAt, leaseAt, retriesFrom }: EngineDeadlines): number {
+  const due = Math.max(Math.min(nextDeadline(state) ?? Number.POSITIVE_INFINITY, stopAt()), retriesFrom);
   const standing = Math.min(due, dispatchAt(), leaseAt ?? Number.POSITIVE_INFINITY);
   if (state.paused) return standing;
   if (state.blocked) return leaseAt === null ? Math.min(standing, blockedPollAt) : standing;

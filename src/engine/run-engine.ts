@@ -1,11 +1,12 @@
 import { type DecideCommand, decided } from "#core/approval.ts";
 import type { AttemptOutcome, AttemptRef, CallbackTerms, Claim, EventAccepted, EventCommand, Operation, Settled, StartCommand } from "#core/command.ts";
-import { attemptStarted, attemptsCutOff, callbackArrived, checkSameStart, eventArrived, gaveUp, timedOut, waitEnded } from "#core/decision.ts";
+import { attemptStarted, attemptsCutOff, callbackArrived, callbackTerms, checkSameStart, eventArrived, gaveUp, timedOut, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { checkSameOrigin, type TakenOver } from "#core/fork.ts";
 import { limits } from "#core/limits.ts";
 import { operationEntries, undoingOf } from "#core/operator-decision.ts";
+import { isStopping } from "#core/rollback.ts";
 import type { RunSummary } from "#core/run.ts";
 import type { RunState } from "#core/run-state.ts";
 import { summarize, summarySeq } from "#core/run-view.ts";
@@ -25,6 +26,7 @@ import { refuseUnfit, takerOf, withCheckedInput } from "./payload-check.ts";
 import type { EnginePorts, Journal } from "./ports.ts";
 import { Publication } from "./publication.ts";
 import { StallWatch, stalledMessage } from "./stall-watch.ts";
+import { Stopping } from "./stopping.ts";
 import { afterWriting, type TurnJournal } from "./turn-journal.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -36,6 +38,7 @@ export class RunEngine {
   readonly #ports: EnginePorts & { readonly journal: TurnJournal };
   readonly #ledger: Ledger;
   readonly #dispatch: Dispatch;
+  readonly #stopping: Stopping;
   readonly #notices: Notices;
   readonly #publication: Publication;
   readonly #alarm: AlarmKeeper;
@@ -55,6 +58,7 @@ export class RunEngine {
     this.#ports = ports;
     this.#ledger = new Ledger(ports);
     this.#dispatch = new Dispatch(this.#ledger, ports, () => this.#becameQuiet());
+    this.#stopping = new Stopping(this.#ledger, ports, this.#dispatch);
     this.#notices = new Notices(this.#ledger, ports, this.#dispatch);
     this.#publication = new Publication(ports, this.exists ? summarySeq(this.state, false) : 0, this.#ledger.now());
     this.#alarm = new AlarmKeeper(ports.alarm);
@@ -136,9 +140,7 @@ export class RunEngine {
   /** What a caller of the callback must prove. @throws Fault `run_not_found`, `step_not_found`, `callback_used` or `callback_expired`. */
   callbackTerms(key: string): CallbackTerms {
     this.#mustExist();
-    callbackArrived(this.state, key, "", this.#ledger.now());
-    const wait = this.state.steps.get(key)?.wait;
-    return { verify: wait?.for === "callback" ? wait.verify : null };
+    return callbackTerms(this.state, key, this.#ledger.now());
   }
 
   /** @throws Fault as `callbackTerms`, and `invalid_payload`; after that the callback is still unused. */
@@ -181,13 +183,13 @@ export class RunEngine {
   /** False when the attempt is over for the run: the executor may stop. */
   renew(ref: AttemptRef): boolean {
     const renewed = this.#dispatch.renew(ref);
-    if (renewed) this.#arm();
+    this.#arm();
     return renewed;
   }
 
   settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
     const settled = this.#dispatch.settle(ref, outcome);
-    if (settled === "recorded") this.#goOn();
+    if (settled === "recorded" || isStopping(this.state)) this.#goOn();
     return settled;
   }
 
@@ -280,7 +282,7 @@ export class RunEngine {
     const definition = this.#ports.registry.workflow(workflow, version);
     if (!definition) return this.#block("version_missing", `Version ${version} of ${workflow} is not deployed. The run goes on when it is.`);
     if (state.blocked) this.#blockedPoll.postpone(this.#ledger.now());
-    this.#execution = new Execution(this.#ledger, this.#ports, {
+    this.#execution = new Execution(this.#ledger, this.#ports, this.#stopping, {
       dispatch: (step) => this.#dispatch.send(step),
       progressed: this.#armSoon,
       parked: () => this.#becameQuiet(),
@@ -301,6 +303,7 @@ export class RunEngine {
     if (state.blocked || state.ended) return this.#noticesDue(now);
     for (const step of [...state.open.values()]) this.#stepDue(step, now);
     if (state.lastSeq > lastSeq) this.#execution?.advance();
+    else this.#execution?.tick();
   }
 
   /** A run that is held or blocked still tells people of itself. */
@@ -377,6 +380,7 @@ export class RunEngine {
     const wakeAt = nextWakeAt(this.state, {
       publishAt: this.#publication.dueAt,
       dispatchAt: () => this.#dispatch.nextDueAt(),
+      stopAt: () => this.#dispatch.stopAt(),
       noticeAt: () => this.#notices.nextDueAt(now),
       blockedPollAt: this.#blockedPoll.at,
       leaseAt: this.busy ? now + this.#ports.settings.leaseMs : null,
