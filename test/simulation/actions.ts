@@ -5,6 +5,7 @@ import type { Attempt } from "./interpret.ts";
 import type { Answered } from "./model.ts";
 import { always, type Script } from "./program.ts";
 import type { SimulatedObject } from "./simulated-object.ts";
+import { actionAtWork, checkNobodyAtWork } from "./work.ts";
 import type { World } from "./world.ts";
 
 /** What actions do in the world, and what the world makes of being asked. */
@@ -18,6 +19,7 @@ export function perform(world: World, attempt: Attempt): unknown {
   const { executing } = world;
   const { key, script } = attempt;
   checkAttempt(world, object, attempt);
+  if (attempt.undoes && attempt.attempt === 1) checkNobodyAtWork(object, key.slice(1));
   const { life } = object;
   // What a turn that was lost was told counts no more.
   if (!executing) object.answers.delete(`${key}/${attempt.attempt}`);
@@ -31,6 +33,17 @@ export function perform(world: World, attempt: Attempt): unknown {
     if (!executing) return answer();
   }
   return new Promise((resolve, reject) => {
+    const isAlive = (): boolean => (executing ? !executing.isDead() : life === object.life);
+    const work = executing ? null : actionAtWork(object, attempt);
+    let isOver = false;
+    const end = (settle: () => void): void => {
+      isOver = true;
+      if (work) object.atWork.delete(work);
+      settle();
+    };
+    whenToldToStop(world, attempt, () => {
+      if (isAlive() && !isOver) end(() => reject(new Error("It was told to stop.")));
+    });
     const act = (): void => {
       if (!executing) checkEffect(world, object, attempt);
       world.counts.effects++;
@@ -38,17 +51,25 @@ export function perform(world: World, attempt: Attempt): unknown {
       if (attempt.callback) remoteCallsBack(object, key, attempt.callback.wait);
       if (isBad && script.how === "hang") return;
       world.after(script.latencyMs, "answer", () => {
-        if (executing ? executing.isDead() : life !== object.life) return;
+        if (!isAlive()) return;
+        if (isOver) return;
         try {
-          resolve(executing ? answerOf(attempt, isBad) : answer());
+          const value = executing ? answerOf(attempt, isBad) : answer();
+          end(() => resolve(value));
         } catch (error) {
-          reject(error as Error);
+          end(() => reject(error as Error));
         }
       });
     };
     if (executing) act();
     else object.afterCommit(() => life === object.life && act());
   });
+}
+
+/** An action that looks at its signal goes on for a while before it stops. */
+function whenToldToStop(world: World, { script, signal }: Attempt, stop: () => void): void {
+  const { lingersMs } = script;
+  if (lingersMs !== null) signal.addEventListener("abort", () => void world.after(lingersMs, "stops", stop));
 }
 
 function answerOf(attempt: Attempt, isBad: boolean): unknown {

@@ -198,6 +198,7 @@ export class Auditor {
     if (!((entry.keys.length > 0 || entry.end.reason === "compensated") && entry.keys.join() === expected.join()))
       broken("rollback", `undoes ${entry.keys.join()}; what is to be undone is ${all.join()}`);
     model.rollback = entry;
+    model.rollbackSeq = entry.seq;
     model.closeOpen(false);
   }
 

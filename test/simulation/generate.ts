@@ -217,6 +217,7 @@ class ProgramMaker {
       ] as const),
       instant: chance.yes(15),
       latencyMs: chance.pick([0, 1, 5, 50, 50, 400, 20_000]),
+      lingersMs: chance.pick([null, 0, 300, 10_000]),
       large: chance.yes(3),
     };
   }

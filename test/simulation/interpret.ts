@@ -19,6 +19,7 @@ export interface Attempt {
   readonly idempotencyKey: string;
   readonly input: unknown;
   readonly script: Script;
+  readonly signal: AbortSignal;
   /** For a compensation: what it was told of the step that it undoes. */
   readonly undoes: { readonly output: unknown; readonly inDoubt: boolean; readonly idempotencyKey: string } | null;
   /** For a callback's request. */
@@ -171,9 +172,9 @@ export class Interpreter {
           }
         : {}),
     };
-    const action = (context: { attempt: number; idempotencyKey: string; input: unknown }): unknown => {
-      const { attempt, idempotencyKey } = context;
-      return stage.act({ run: stage.run, key, attempt, idempotencyKey, input: context.input, script, undoes: null, callback: null });
+    const action = (context: { attempt: number; idempotencyKey: string; input: unknown; signal: AbortSignal }): unknown => {
+      const { attempt, idempotencyKey, input: given, signal } = context;
+      return stage.act({ run: stage.run, key, attempt, idempotencyKey, input: given, script, signal, undoes: null, callback: null });
     };
     return this.#saw(key, this.#step.do(act.name, options, action));
   }
@@ -207,8 +208,8 @@ export class Interpreter {
       ...(script?.how === "refused_by_retry_if" ? { retryIf: () => false } : {}),
     };
     const request = script
-      ? ({ attempt, idempotencyKey, url }: { attempt: number; idempotencyKey: string; url: string }) =>
-          stage.act({ run: stage.run, key, attempt, idempotencyKey, input: undefined, script, undoes: null, callback: { url, wait } })
+      ? ({ attempt, idempotencyKey, url, signal }: { attempt: number; idempotencyKey: string; url: string; signal: AbortSignal }) =>
+          stage.act({ run: stage.run, key, attempt, idempotencyKey, input: undefined, script, signal, undoes: null, callback: { url, wait } })
       : undefined;
     return this.#saw(key, this.#step.callback("call", options, request).then(digestWait));
   }
@@ -282,16 +283,16 @@ export function automationFor(act: Act, perform: (attempt: Attempt) => unknown):
           },
         }
       : {}),
-    run: ({ attempt, idempotencyKey, input }) => {
+    run: ({ attempt, idempotencyKey, input, signal }) => {
       const { run, key } = input as ActInput;
-      return perform({ run, key, attempt, idempotencyKey, input, script, undoes: null, callback: null });
+      return perform({ run, key, attempt, idempotencyKey, input, script, signal, undoes: null, callback: null });
     },
   });
 }
 
 function undoOf(run: string, key: string, context: CompensationContext<unknown, unknown>, script: Script): Attempt {
-  const { attempt, idempotencyKey, input, output, inDoubt, stepIdempotencyKey } = context;
-  return { run, key, attempt, idempotencyKey, input, script, undoes: { output, inDoubt, idempotencyKey: stepIdempotencyKey }, callback: null };
+  const { attempt, idempotencyKey, input, output, inDoubt, stepIdempotencyKey, signal } = context;
+  return { run, key, attempt, idempotencyKey, input, script, signal, undoes: { output, inDoubt, idempotencyKey: stepIdempotencyKey }, callback: null };
 }
 
 /** A result or an error, as a short text. */

@@ -10,6 +10,8 @@ export interface ModelStep {
   readonly start: StepStarted;
   readonly startSeq: number;
   phase: "running" | "dispatched" | "claimed" | "retrying" | "parked" | "waiting" | "completed" | "failed" | "cancelled";
+  /** Where it stood when the run closed it; null: it did not. */
+  closedAs: ModelStep["phase"] | null;
   attempt: number;
   /** The object's life in which the attempt began, and where in the journal. */
   attemptLife: number;
@@ -51,6 +53,7 @@ export class Model {
   cancelCompensates: boolean | null = null;
   cancelSeq = 0;
   rollback: RollbackBegun | null = null;
+  rollbackSeq = 0;
   ended: (Entry & { kind: "run.ended" }) | null = null;
   /** In order of start. */
   readonly steps = new Map<string, ModelStep>();
@@ -74,9 +77,17 @@ export class Model {
     return this.rollback?.keys.find((key) => this.steps.get(`~${key}`)?.phase !== "completed") ?? null;
   }
 
+  /** A rollback has begun, and has undone nothing yet. */
+  get isStopping(): boolean {
+    const { rollback, ended } = this;
+    if (!rollback || ended) return false;
+    return rollback.keys.length > 0 && !rollback.keys.some((key) => (this.steps.get(`~${key}`)?.startSeq ?? 0) > this.rollbackSeq);
+  }
+
   closeOpen(withNotices: boolean): void {
     for (const [key, step] of this.open) {
       if (step.start.step === "notice" && !withNotices) continue;
+      step.closedAs = step.phase;
       step.phase = "cancelled";
       this.open.delete(key);
     }
@@ -107,6 +118,7 @@ export function modelStep(entry: Recorded<StepStarted>, life: number): ModelStep
     start: entry,
     startSeq: entry.seq,
     phase: entry.dispatch === "inline" ? "running" : entry.dispatch === "queue" ? "dispatched" : "waiting",
+    closedAs: null,
     attempt: hasAttempts ? 1 : 0,
     attemptLife: life,
     attemptSeq: entry.seq,

@@ -376,6 +376,48 @@ export const mutants: readonly Mutant[] = [
     replace: "return codeEnded(state, { at, end, value: null }, false);",
   },
   {
+    name: "a rollback does not wait for an executor",
+    file: "engine/dispatch.ts",
+    find: "    if (!isStopping(state)) return until;",
+    replace: "    return until;",
+  },
+  {
+    name: "a rollback does not wait for an action in its object",
+    file: "engine/stopping.ts",
+    find: "    this.#actions.set(end, this.#ledger.now() + this.#ports.settings.leaseMs);\n",
+    replace: "",
+  },
+  {
+    name: "after a crash a rollback does not wait for an executor",
+    file: "engine/dispatch.ts",
+    find: "      if (!this.#dueAt.has(step.key)) this.#lease(step.key, this.#ledger.now());\n",
+    replace: "",
+  },
+  {
+    name: "a rollback does not wait for an executor that renews",
+    file: "engine/dispatch.ts",
+    find: "    if (this.#isStopping(step)) this.#lease(step.key, this.#ledger.now());\n",
+    replace: "",
+  },
+  {
+    name: "a rollback does not wait for an action whose time is over",
+    file: "engine/attempts.ts",
+    find: "      this.#stop(attempt, error);",
+    replace: "      attempt.abort(error);",
+  },
+  {
+    name: "a rollback waits for ever for an executor that went silent",
+    file: "engine/next-wake.ts",
+    find: "Math.min(nextDeadline(state) ?? Number.POSITIVE_INFINITY, stopAt())",
+    replace: "(nextDeadline(state) ?? Number.POSITIVE_INFINITY)",
+  },
+  {
+    name: "an action that a rollback waits for is not told to stop",
+    file: "engine/attempts.ts",
+    find: "    attempt.abort(reason);\n",
+    replace: "",
+  },
+  {
     name: "steps begun before a cancellation stay open",
     file: "core/run-state.ts",
     find: '    case "run.cancel_requested":\n      state.cancel = entry;\n      closeOpenSteps(state, entry);',

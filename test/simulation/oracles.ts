@@ -36,6 +36,7 @@ function nextDue(object: SimulatedObject, engine: RunEngine, now: number): numbe
   const isIndexed = indexedSeqOf(object) >= model.size * 2 + (engine.busy ? 0 : 1);
   let due = isIndexed ? Number.POSITIVE_INFINITY : now + longestResendMs;
   if (model.ended) return due;
+  due = Math.min(due, givesUpAt(model, now));
   const isHeld = model.pausedAt !== null;
   if (needsLease(model, engine)) due = Math.min(due, now + leaseMs);
   if (model.blocked !== null && !isHeld) due = Math.min(due, now + hourMs);
@@ -65,6 +66,13 @@ function needsLease(model: Model, engine: RunEngine): boolean {
 /** Of a run that has ended nobody writes down what the index has: whether its alarm stands says so. */
 function indexedSeqOf({ model, world, run, indexedSeq }: SimulatedObject): number {
   return model.ended ? (world.index.rows.get(run)?.seq ?? 0) : indexedSeq;
+}
+
+/** A rollback that waits for executors looks again when their lease is over. */
+function givesUpAt(model: Model, now: number): number {
+  const isStill = model.pausedAt !== null || model.blocked !== null;
+  const waits = model.isStopping && !isStill && [...model.steps.values()].some((step) => step.closedAs === "claimed");
+  return waits ? now + leaseMs : Number.POSITIVE_INFINITY;
 }
 
 /** O8: what the journal says by its fold is what the auditor has read in it. */

@@ -12,6 +12,8 @@ export interface Script {
   readonly instant: boolean;
   /** How long the world takes to answer, in ms. */
   readonly latencyMs: number;
+  /** For so long, in ms, it goes on after its signal has told it to stop; null: it does not look at its signal. */
+  readonly lingersMs: number | null;
   readonly large: boolean;
 }
 

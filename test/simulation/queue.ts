@@ -8,6 +8,7 @@ import { verdictOf } from "#sdk/errors.ts";
 import type { Incident } from "./plan.ts";
 import { call, callUntilAnswered } from "./rpc.ts";
 import type { SimulatedObject } from "./simulated-object.ts";
+import { executorAtWork, type Work } from "./work.ts";
 
 /** After so many deliveries the queue gives a message up. */
 const deliveries = 4;
@@ -80,6 +81,8 @@ class Executor {
   #isDead = false;
   #isDone = false;
   #cancelRenewal: () => void = () => {};
+  readonly #controller = new AbortController();
+  readonly #atWork: Work;
 
   constructor(object: SimulatedObject, message: StepMessage, work: { readonly claim: Granted; readonly incident: Incident | null; readonly tries: number }) {
     this.#object = object;
@@ -87,11 +90,12 @@ class Executor {
     this.#claim = work.claim;
     this.#incident = work.incident;
     this.#tries = work.tries;
+    this.#atWork = executorAtWork(object, { key: message.key, attempt: message.attempt, deadlineAt: object.world.hostNow + work.claim.timeoutMs });
   }
 
   run(): void {
     this.#checkClaim();
-    if (this.#incident?.what === "executor_dies" && this.#incident.a % 3 === 0) return;
+    if (this.#incident?.what === "executor_dies" && this.#incident.a % 3 === 0) return this.#die();
     if (this.#incident?.what !== "executor_silent") this.#renew();
     if (this.#incident?.what === "executor_dies") this.#object.world.after(this.#incident.b, "executor dies", () => this.#die());
     this.#work();
@@ -99,6 +103,7 @@ class Executor {
 
   #die(): void {
     this.#isDead = true;
+    this.#object.atWork.delete(this.#atWork);
     this.#cancelRenewal();
   }
 
@@ -129,11 +134,15 @@ class Executor {
         name: `renew ${key}/${attempt}`,
         command: (engine) => {
           const isWanted = engine.renew({ key, attempt });
-          const step = object.model.open.get(key);
-          if (isWanted && step) step.heardAt = Math.max(step.heardAt, object.world.hostNow);
+          const step = object.model.steps.get(key);
+          const isHeard = isWanted || (step?.closedAs === "claimed" && step.attempt === attempt);
+          if (step && isHeard) step.heardAt = Math.max(step.heardAt, object.world.hostNow);
           return isWanted;
         },
         isHosted: false,
+        answered: (answer) => {
+          if (answer.type === "ok" && !answer.value) this.#controller.abort();
+        },
       });
       this.#renew();
     });
@@ -148,7 +157,10 @@ class Executor {
       const verdict = verdictOf(error, attempt, world.hostNow, definition?.options.retryIf);
       this.#bring({ ok: false, error: encodeError(error), ...verdict });
     };
-    const cancel = world.after(Math.max(0, claim.timeoutMs), "executor's time-out", () => failed(new Fault("timeout")));
+    const cancel = world.after(Math.max(0, claim.timeoutMs), "executor's time-out", () => {
+      failed(new Fault("timeout"));
+      this.#controller.abort();
+    });
     const done = (value: unknown): void => {
       cancel();
       try {
@@ -163,7 +175,7 @@ class Executor {
         input: decode(claim.input),
         attempt,
         idempotencyKey: claim.idempotencyKey,
-        signal: neverAborted,
+        signal: this.#controller.signal,
         log: { info() {}, warn() {}, error() {} },
       };
       Promise.resolve(definition?.options.run(context)).then(done, (error: unknown) => {
@@ -181,6 +193,7 @@ class Executor {
   #bring(outcome: AttemptOutcome): void {
     if (this.#isDead || this.#isDone) return;
     this.#isDone = true;
+    this.#object.atWork.delete(this.#atWork);
     this.#cancelRenewal();
     const { world } = this.#object;
     if (!this.#claim.recorded && !outcome.ok) return again(this.#object, this.#message, this.#tries);
@@ -190,5 +203,3 @@ class Executor {
     else bring();
   }
 }
-
-const neverAborted = new AbortController().signal;

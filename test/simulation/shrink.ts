@@ -50,7 +50,7 @@ function* smaller(program: Program): Generator<Program> {
 }
 
 function* smallerAct(act: Act): Generator<Act> {
-  const plain: Script = { failures: 0, how: "error", instant: false, latencyMs: 1, large: false };
+  const plain: Script = { failures: 0, how: "error", instant: false, latencyMs: 1, lingersMs: null, large: false };
   if (JSON.stringify(act.script) !== JSON.stringify(plain)) {
     yield { ...act, script: plain };
     if (act.script.failures === always) yield { ...act, script: { ...act.script, failures: 1 } };

@@ -17,6 +17,7 @@ import { type Answer, type Call, refusalOf } from "./rpc.ts";
 import { loseAlarm } from "./sweeper.ts";
 import { textHash } from "./text-hash.ts";
 import { broken, Violation } from "./violation.ts";
+import type { Work } from "./work.ts";
 import type { World } from "./world.ts";
 
 const silentLog = { info: () => {}, warn: () => {}, error: () => {} };
@@ -56,6 +57,8 @@ export class SimulatedObject {
   readonly callbacks = new Set<string>();
   readonly grants = new Set<string>();
   readonly performed = new Set<string>();
+  /** Who is at work on its steps. */
+  readonly atWork = new Set<Work>();
   readonly acked: { readonly what: string; readonly id: string }[] = [];
   engine: RunEngine | null = null;
   life = 0;
