@@ -33,7 +33,8 @@ export function executorAtWork(object: SimulatedObject, of: { readonly key: stri
     const step = model.steps.get(key);
     if (step?.closedAs !== "claimed" || step.attempt !== attempt) return "lost, or settled";
     const now = world.latestHostNow;
-    return now - step.heardAt >= leaseMs || now >= deadlineAt + leaseMs ? "silent" : null;
+    // An object that has just been loaded gives those that it does not hear of half a lease.
+    return now - step.heardAt >= leaseMs / 2 || now >= deadlineAt + leaseMs ? "silent" : null;
   };
   return begun(object, { key, attempt, givenUp });
 }
