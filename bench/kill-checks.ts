@@ -12,6 +12,7 @@ export const violations = {
   keyChange: "an effect of a step came with another key",
   lostEffect: "a completed step has no effect",
   lostUndo: "a rolled back run has something left that was not undone, or not in reverse order",
+  lateEffect: "a step has an effect after it was undone",
   indexDifference: "the index shows another status than the run has",
 } as const;
 
@@ -66,6 +67,7 @@ export function findingsOf(run: RunEvidence): Finding[] {
     ...actProblems(run).map((detail) => finding("lostAct", detail)),
     ...recordProblems(run.journal).map((detail) => finding("doubleRecord", detail)),
     ...undoProblems(run.journal).map((detail) => finding("lostUndo", detail)),
+    ...lateProblems(run.effects).map((detail) => finding("lateEffect", detail)),
     ...keyProblems(run.effects).map((detail) => finding("keyChange", detail)),
     ...orderProblems(run.effects.filter(({ step }) => !step.startsWith("~"))).map((detail) => finding("reExecution", detail)),
     ...orderProblems(run.effects.filter(({ step }) => step.startsWith("~"))).map((detail) => finding("lostUndo", detail)),
@@ -135,6 +137,15 @@ function undoProblems(journal: readonly JournalEntry[]): string[] {
     ...(ends.join() === keys.map((key) => `~${key}`).join() ? [] : [`${keys.join()} were to be undone, and ${ends.join()} were`]),
     ...begun.map(({ key }) => `${key} was begun after the rollback`),
   ];
+}
+
+/** A step is undone when nobody works on it any more: none of its effects comes after one of its undo. */
+function lateProblems(effects: readonly Effect[]): string[] {
+  const undone = new Set<string>();
+  return effects.flatMap(({ step, attempt }) => {
+    if (step.startsWith("~")) undone.add(step.slice(1));
+    return undone.has(step) ? [`attempt ${attempt} of ${step}`] : [];
+  });
 }
 
 /** A step is one step: all its effects carry one key, and no other step's effects do. */

@@ -110,7 +110,7 @@ export function killText(report: KillReport, findings: readonly Finding[]): stri
     `acknowledged operator acts lost ${found.lostAct} of ${acknowledged.acts}`,
     `steps recorded twice ${found.doubleRecord}`,
     `effects re-executed after completion ${found.reExecution}, with another key ${found.keyChange}, missing ${found.lostEffect}`,
-    `rollbacks with something left ${found.lostUndo}`,
+    `rollbacks with something left ${found.lostUndo}; effects after their undo ${found.lateEffect}`,
     `runs that did not end as they should ${found.unfinished}`,
     `index differences ${found.indexDifference}`,
     `restart ${shown(restartMs)}; requests repeated until acknowledged ${report.repeatedRequests}`,

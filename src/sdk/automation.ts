@@ -13,7 +13,7 @@ export interface AttemptContext {
   readonly attempt: number;
   /** The same for every attempt of this step, for ever. Send it along with every effect, and an idempotent remote acts once. */
   readonly idempotencyKey: string;
-  /** Aborts when the attempt's time is over or the run was cancelled or ended. Pass it to `fetch`. */
+  /** Aborts when the attempt's time is over or the run was cancelled, rolled back or ended. Pass it to `fetch`. What goes on without heeding it may have an effect after its undo. */
   readonly signal: AbortSignal;
   readonly log: Log;
 }

@@ -21,6 +21,9 @@ export interface CompensationContext<Input, Output> extends AttemptContext {
 /**
  * How to undo a step. It runs when the run fails, is cancelled with compensation, or is rolled back: in reverse order of start, one at a time, each a step of its
  * own with retries. One that keeps failing parks the run for a person; it is never skipped in silence.
+ *
+ * The first begins when the attempts that were under way have stopped. Their `signal` tells them to; one in the run's object that does not heed it is waited for as long as 15 s, one on the queue until its
+ * time is over.
  */
 export type Compensation<Input, Output> =
   | ((context: CompensationContext<Input, Output>) => unknown)

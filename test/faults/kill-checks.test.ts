@@ -43,6 +43,7 @@ const faulty: readonly (readonly [string, Violation, RunEvidence])[] = [
   ["a step that is not undone", "lostUndo", evidence(undone.slice(0, -2), undoing)],
   ["a step that nobody means to undo", "lostUndo", evidence(undone.with(5, { kind: "run.rollback_begun", keys: ["a"] }), undoing)],
   ["steps undone in the order of doing", "lostUndo", evidence(undone, { effects: [a, b, undoA, { ...undoA, step: "~b", place: 98, idempotencyKey: "r/~b" }] })],
+  ["a step that acts when it was undone", "lateEffect", evidence(undone, { effects: [...undoing.effects, a] })],
   ["a step that begins after the rollback", "lostUndo", evidence([...undone, started("c", { compensates: false })], undoing)],
 ];
 
