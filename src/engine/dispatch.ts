@@ -156,12 +156,6 @@ export class Dispatch {
     return (deadlineAt ?? Number.POSITIVE_INFINITY) + this.#ports.settings.leaseMs;
   }
 
-  /** When a rollback that waits for executors goes on without them, epoch ms; infinity: none does. */
-  stopAt(): number {
-    const { paused, blocked } = this.#ledger.state;
-    return (paused || blocked ? 0 : this.workUntil()) || Number.POSITIVE_INFINITY;
-  }
-
   /** Sends a step's message again, or gives up an executor that went silent, if it is time. */
   doDue(step: StepState, now: number): void {
     if ((this.#dueAt.get(step.key) ?? Number.POSITIVE_INFINITY) > now) return;

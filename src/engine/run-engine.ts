@@ -380,7 +380,7 @@ export class RunEngine {
     const wakeAt = nextWakeAt(this.state, {
       publishAt: this.#publication.dueAt,
       dispatchAt: () => this.#dispatch.nextDueAt(),
-      stopAt: () => this.#dispatch.stopAt(),
+      stopAt: () => this.#stopping.dueAt(),
       noticeAt: () => this.#notices.nextDueAt(now),
       blockedPollAt: this.#blockedPoll.at,
       leaseAt: this.busy ? now + this.#ports.settings.leaseMs : null,

@@ -36,6 +36,12 @@ export class Stopping {
     return isStopping(this.#ledger.state) && this.#actions.size > 0;
   }
 
+  /** When a rollback that waits for executors goes on without them, epoch ms; infinity: none does, or not yet. */
+  dueAt(): number {
+    const { paused, blocked } = this.#ledger.state;
+    return (paused || blocked || this.#actions.size > 0 ? 0 : this.#dispatch.workUntil()) || Number.POSITIVE_INFINITY;
+  }
+
   /** Whether a rollback must wait; `goOn` is called when actions have stopped or are given up. Executors make themselves heard, or the alarm does. */
   mustWait(goOn: () => void): boolean {
     this.#cancelTimer();

@@ -294,6 +294,19 @@ describe("an executor that is at work when its run is rolled back", () => {
     expect([world.effectKeys, world.status]).toEqual([["undo send"], "cancelled"]);
   });
 
+  test("and an action that was told later are waited for both, with no alarm in vain", async () => {
+    const doing = work();
+    const world = await dispatched((step, send, at) => Promise.all([send(), long(at, step, doing, { timeout: "5s" })]));
+    // The action is told at the end of its time, which fails the run; the executor has been silent for most of its lease by then.
+    world.run.engine.claim(first);
+    await world.pass(leaseMs);
+    expect([world.status, world.effectKeys]).toEqual(["compensating", []]);
+    await world.pass(4999);
+    expect(world.effectKeys).toEqual([]);
+    await world.pass(1);
+    expect(world.effectKeys).toEqual(["undo long", "undo send"]);
+  });
+
   test("is waited for after an operator's rollback", async () => {
     const world = await dispatched((_step, send) => send());
     world.run.engine.claim(first);
