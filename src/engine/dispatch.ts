@@ -1,5 +1,5 @@
 import type { AttemptOutcome, AttemptRef, Claim, Settled, StepMessage } from "#core/command.ts";
-import { attemptEnded, attemptLost, isCurrentAttempt } from "#core/decision.ts";
+import { attemptEnded, attemptLost, attemptStarted, isCurrentAttempt } from "#core/decision.ts";
 import { Fault, invariant } from "#core/fault.ts";
 import { limits } from "#core/limits.ts";
 import { attemptDeadline } from "#core/retry-policy.ts";
@@ -50,6 +50,12 @@ export class Dispatch {
     this.#dueAt.set(step.key, this.#resendAt(step));
     this.#outgoing.push({ namespace: created.namespace, runId: created.runId, key: step.key, attempt: step.attempt });
     if (this.#outgoing.length === 1) queueMicrotask(() => void this.#flush());
+  }
+
+  /** Begins a step's next attempt. */
+  retry(step: StepState, now: number): void {
+    this.#ledger.commit([attemptStarted(step, now)]);
+    this.send(step);
   }
 
   /** The longer nobody has taken an attempt, the longer the pause: repeats at a fixed pace would keep a queue that lags from ever catching up. */

@@ -95,7 +95,8 @@ export class Execution implements PassHost {
 
   /** The code executes, and yet nothing is under way that Segno knows of: it waits for something that is no step. */
   get idlesOutsideSteps(): boolean {
-    return this.busy && this.#attempts.size === 0 && !this.#undoing;
+    if (this.#undoing) return false;
+    return this.busy && this.#attempts.size === 0;
   }
 
   run(definition: AnyWorkflow): void {

@@ -1,6 +1,6 @@
 import { type DecideCommand, decided } from "#core/approval.ts";
 import type { AttemptOutcome, AttemptRef, CallbackTerms, Claim, EventAccepted, EventCommand, Operation, Settled, StartCommand } from "#core/command.ts";
-import { attemptStarted, attemptsCutOff, callbackArrived, callbackTerms, checkSameStart, eventArrived, gaveUp, timedOut, waitEnded } from "#core/decision.ts";
+import { attemptsCutOff, callbackArrived, callbackTerms, checkSameStart, eventArrived, gaveUp, timedOut, waitEnded } from "#core/decision.ts";
 import type { BlockReason, Entry } from "#core/entry.ts";
 import { Fault } from "#core/fault.ts";
 import { checkSameOrigin, type TakenOver } from "#core/fork.ts";
@@ -121,9 +121,8 @@ export class RunEngine {
       checkSameOrigin(created, taken.origin);
       return false;
     }
-    const at = this.#ports.clock.now();
-    const first: Entry = { ...newRun(this.#ports.registry, command, at), origin: taken.origin };
-    this.#commitAndGoOn([first, ...taken.entries, ...undoingOf(first, taken, { actor: command.trigger, at })]);
+    const first: Entry = { ...newRun(this.#ports.registry, command, this.#ports.clock.now()), origin: taken.origin };
+    this.#commitAndGoOn([first, ...taken.entries, ...undoingOf(first, taken, { actor: command.trigger, at: first.at })]);
     return true;
   }
 
@@ -183,7 +182,7 @@ export class RunEngine {
   /** False when the attempt is over for the run: the executor may stop. */
   renew(ref: AttemptRef): boolean {
     const renewed = this.#dispatch.renew(ref);
-    this.#arm();
+    if (renewed || isStopping(this.state)) this.#arm();
     return renewed;
   }
 
@@ -323,8 +322,7 @@ export class RunEngine {
 
   #retry(step: StepState, now: number): void {
     if (step.dispatch === "inline") return this.#execution?.retry(step);
-    this.#ledger.commit([attemptStarted(step, now)]);
-    this.#dispatch.send(step);
+    this.#dispatch.retry(step, now);
   }
 
   #block(reason: BlockReason, message: string): void {
