@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { isMainThread, parentPort, Worker } from "node:worker_threads";
 import { add, emptyTally, type Failure, runSeeds, simulateWatched, type Tally } from "./batch.ts";
@@ -8,7 +9,8 @@ import { shrink } from "./shrink.ts";
 
 /**
  * `npm run --silent simulate -- [--seeds N] [--seed S] [--workers W] [--trace]`: runs N simulated runs from seed S on, holds each to every promise, and
- * exits 0 only where all were kept. The last line counts what was simulated. A seed that fails is printed with the command that replays it, and shrunk.
+ * exits 0 only where all were kept. The last line counts what was simulated. A seed that fails is printed with the command that replays it, and shrunk; the
+ * shrunk plan is printed as JSON, to be kept in `found/`. `--plan file` runs such a plan and prints what happened.
  */
 
 /** Seeds that a worker takes at a time. */
@@ -32,8 +34,10 @@ async function main(): Promise<void> {
       workers: { type: "string", default: "2" },
       trace: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
+      plan: { type: "string", default: "" },
     },
   });
+  if (values.plan !== "") return tellPlan(JSON.parse(readFileSync(values.plan, "utf8")) as Plan);
   const first = values.seed === "" ? Math.floor(Math.random() * 2 ** 40) * 1000 : Number(values.seed);
   const seeds = Number(values.seeds);
   if (values.trace) return traceAll(first, seeds);
@@ -101,7 +105,14 @@ async function tellFailure(failure: Failure): Promise<void> {
   console.log(`Replay it:  npm run --silent simulate -- --seed ${seed} --seeds 1 --trace`);
   const plan = await shrink(planOf(seed), oracle);
   console.log(`Shrunk:\n${planText(plan)}`);
-  console.log((await simulateWatched(seed, true, plan)).lines.map((line) => line.slice(0, 240)).join("\n"));
+  await tellPlan(plan);
+  console.log(`Keep it in test/simulation/found/<what a user would suffer>.json:\n${JSON.stringify(plan)}`);
+}
+
+async function tellPlan(plan: Plan): Promise<void> {
+  const { lines, violation } = await simulateWatched(plan.seed, true, plan);
+  console.log(lines.map((line) => line.slice(0, 240)).join("\n"));
+  if (violation) process.exitCode = 1;
 }
 
 function planText({ program, incidents, options }: Plan): string {

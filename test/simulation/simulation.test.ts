@@ -1,5 +1,15 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { runSeeds, simulateWatched } from "./batch.ts";
+import type { Plan } from "./plan.ts";
+
+const found = fileURLToPath(new URL("./found/", import.meta.url));
+
+test.each(readdirSync(found))("what a seed has found once, it does not find again: %s", async (file) => {
+  const plan = JSON.parse(readFileSync(`${found}${file}`, "utf8")) as Plan;
+  expect((await simulateWatched(plan.seed, false, plan)).violation).toBeNull();
+});
 
 test("two thousand simulated runs keep every promise, whatever fails", async () => {
   const random = Math.floor(Math.random() * 2 ** 40);
