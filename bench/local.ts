@@ -10,6 +10,8 @@ export interface LocalOptions {
   readonly worker: string | { readonly bundled: string };
   /** Where its storage lies. A second start on the same directory finds all of it. */
   readonly directory: string;
+  /** Another Worker that holds the objects, as while a deployment spreads: the first has other code than they. */
+  readonly objectsBy?: LocalOptions["worker"];
   /** Binding name → class name. */
   readonly objects: Readonly<Record<string, string>>;
   /** Binding name → class name of Cloudflare Workflows. */
@@ -40,6 +42,7 @@ export async function startLocal(options: LocalOptions): Promise<LocalWorker> {
 }
 
 async function localOptions(options: LocalOptions) {
+  const { objectsBy } = options;
   return {
     log: new NoOpLog(),
     handleStructuredLogs: ({ message }: { message: string }) => options.line?.(message),
@@ -47,20 +50,9 @@ async function localOptions(options: LocalOptions) {
     resourcePersistencePath: options.directory,
     workers: [
       {
-        name: "bench",
-        modules: [{ type: "ESModule" as const, path: "worker.js", contents: await contentsOf(options.worker) }],
-        compatibilityDate: "2026-08-15",
-        bindings: {
-          SEGNO_ENV: "development",
-          SEGNO_API_KEY: apiKey,
-          SEGNO_API_KEYS: `counted:${countedKey}`,
-          SEGNO_SECRET: "segno-dev-secret-not-for-production",
-          ...options.variables,
-        },
-        durableObjects: Object.fromEntries(Object.entries(options.objects).map(([name, className]) => [name, { className, useSQLite: true }])),
+        ...(await workerOptions(options, "bench", options.worker)),
+        durableObjects: objectsOf(options, objectsBy === undefined ? {} : { scriptName: "objects" }),
         workflows: Object.fromEntries(Object.entries(options.workflows ?? {}).map(([name, className]) => [name, { name: name.toLowerCase(), className }])),
-        d1Databases: { INDEX: "index" },
-        queueProducers: { STEPS: { queueName: "segno-steps" }, SUMMARIES: { queueName: "segno-summaries" } },
         queueConsumers: {
           "segno-steps": { maxBatchSize: options.stepsPerBatch ?? 10, maxBatchTimeout: 0, maxRetries: 3, deadLetterQueue: "segno-steps-dead" },
           "segno-steps-dead": { maxBatchSize: 10, maxBatchTimeout: 0 },
@@ -68,7 +60,29 @@ async function localOptions(options: LocalOptions) {
         },
         unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
       },
+      ...(objectsBy === undefined ? [] : [{ ...(await workerOptions(options, "objects", objectsBy)), durableObjects: objectsOf(options, {}) }]),
     ],
+  };
+}
+
+function objectsOf({ objects }: LocalOptions, where: { readonly scriptName?: string }) {
+  return Object.fromEntries(Object.entries(objects).map(([name, className]) => [name, { className, useSQLite: true, ...where }]));
+}
+
+async function workerOptions(options: LocalOptions, name: string, worker: LocalOptions["worker"]) {
+  return {
+    name,
+    modules: [{ type: "ESModule" as const, path: "worker.js", contents: await contentsOf(worker) }],
+    compatibilityDate: "2026-08-15",
+    bindings: {
+      SEGNO_ENV: "development",
+      SEGNO_API_KEY: apiKey,
+      SEGNO_API_KEYS: `counted:${countedKey}`,
+      SEGNO_SECRET: "segno-dev-secret-not-for-production",
+      ...options.variables,
+    },
+    d1Databases: { INDEX: "index" },
+    queueProducers: { STEPS: { queueName: "segno-steps" }, SUMMARIES: { queueName: "segno-summaries" } },
   };
 }
 

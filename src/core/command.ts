@@ -89,6 +89,8 @@ export type Claim =
       readonly idempotencyKey: string;
       /** How long the attempt may take, in ms, by the clock of whoever makes it: clocks differ, and a run's time may be ahead of them all. */
       readonly timeoutMs: number;
+      /** The end of that time by the clock of the run, epoch ms: executors of 0.1.0 know nothing else. */
+      readonly deadlineAt: number;
       /** Renew well before this many ms have passed, or the attempt counts as lost. */
       readonly leaseMs: number;
     };

@@ -105,13 +105,15 @@ export class Dispatch {
     const { created } = this.#ledger.state;
     invariant(created && step.policy && step.automation !== null, `Step ${step.key} has no attempts to give.`);
     const now = this.#ledger.now();
+    const deadlineAt = attemptDeadline(step.policy, recorded ? step.budgetStartedAt : now, now) ?? now + limits.dispatchedAttemptMs;
     return {
       granted: true,
       recorded,
       automation: step.automation,
       input: this.#ports.journal.value(step.inputSeq ?? step.startSeq),
       idempotencyKey: idempotencyKey(created.namespace, created.runId, step.key),
-      timeoutMs: (attemptDeadline(step.policy, recorded ? step.budgetStartedAt : now, now) ?? now + limits.dispatchedAttemptMs) - now,
+      timeoutMs: deadlineAt - now,
+      deadlineAt,
       leaseMs: this.#ports.settings.leaseMs,
     };
   }

@@ -95,11 +95,21 @@ async function runAutomation(
       signal: controller.signal,
       log: consoleLog({ run: step.runId, namespace: step.namespace, step: step.key }),
     };
-    const value = await withDeadline(() => automation.options.run(context), { timeoutMs: claim.timeoutMs, clock: options.clock, controller, key: step.key });
+    const value = await withDeadline(() => automation.options.run(context), {
+      timeoutMs: timeoutOf(claim, options),
+      clock: options.clock,
+      controller,
+      key: step.key,
+    });
     return { ok: true, value: encode(value) };
   } catch (error) {
     return { ok: false, error: encodeError(error), ...verdictOf(error, step.attempt, options.clock.now(), automation?.options.retryIf) };
   }
+}
+
+/** While a deployment spreads, the object may be of 0.1.0, which tells the end of the time alone. */
+function timeoutOf(claim: Granted, { clock }: ExecutorOptions): number {
+  return claim.timeoutMs ?? claim.deadlineAt - clock.now();
 }
 
 interface Deadline {

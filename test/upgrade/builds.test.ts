@@ -58,6 +58,20 @@ test(`runs of ${newest} go on with today's code, and with ${newest} when that is
   await repeatEnded();
 });
 
+test.each(versions)("while a deployment spreads, %s and today's code work on one run together", bounded, async (version) => {
+  await startOn(version, version);
+  await approachAll(1);
+  const first = await journals();
+  await changeTo(today, version);
+  await goOnAll(1);
+  await approachAll(2);
+  const second = await journals();
+  await changeTo(version, today);
+  await goOnAll(2);
+  await expectAllEnded([first, second]);
+  await repeatEnded();
+});
+
 test("0.1.0 does nothing to runs of a later layout, and they go on when the later code is back", bounded, async () => {
   await startOn("0.1.0");
   await approachAll(1);
@@ -91,8 +105,8 @@ test("0.1.0 does nothing to runs of a later layout, and they go on when the late
 // The flows, in all of their runs.
 
 /** A run of each flow that the version has. */
-async function startOn(version: string): Promise<void> {
-  await segno.deploy(version);
+async function startOn(version: string, objects?: string): Promise<void> {
+  await segno.deploy(version, objects);
   const known = cases.filter(({ since }) => since === undefined || compareVersions(version, since) >= 0);
   subjects = known.map((it) => ({ it, run: new RunAtHand(it.id ?? it.flow, segno, sink) }));
   for (const subject of subjects) expect((await startOf(subject)).status).toBe(201);
@@ -106,10 +120,10 @@ function runOf(flow: string): RunAtHand {
   return subjects.find(({ it }) => it.flow === flow)?.run as RunAtHand;
 }
 
-async function changeTo(version: string): Promise<void> {
+async function changeTo(version: string, objects?: string): Promise<void> {
   await segno.stop();
   sink.deployed(sink.deployment + 1);
-  await segno.deploy(version);
+  await segno.deploy(version, objects);
 }
 
 async function approachAll(leg: number): Promise<void> {

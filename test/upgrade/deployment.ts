@@ -17,11 +17,19 @@ export class Deployments {
     this.#sinkUrl = sinkUrl;
   }
 
-  /** Ends the process, in the middle of whatever it does, and starts the code of a version, or today's, on its storage. */
-  async deploy(version: string): Promise<void> {
+  /**
+   * Ends the process, in the middle of whatever it does, and starts the code of a version, or today's, on its storage. With `objects` the run objects are of that version,
+   * and the API and the executors of the other; such storage is apart.
+   */
+  async deploy(version: string, objects?: string): Promise<void> {
     await this.stop();
-    const worker = version === today ? await bundled : { bundled: storedBuild(version) };
-    this.#local = await startLocal({ worker, directory: this.#directory, objects: { RUNS: "RunObject" }, variables: { SINK: this.#sinkUrl } });
+    this.#local = await startLocal({
+      worker: await codeOf(version),
+      ...(objects !== undefined && { objectsBy: await codeOf(objects) }),
+      directory: this.#directory,
+      objects: { RUNS: "RunObject" },
+      variables: { SINK: this.#sinkUrl },
+    });
     this.#client = createClient(this.#local.url);
   }
 
@@ -67,7 +75,11 @@ export class Deployments {
 /** Stands for the code as it is. */
 export const today = "today";
 
-const bundled = bundle(new URL("./worker.ts", import.meta.url).href).then((code) => ({ bundled: code }));
+const bundledToday = bundle(new URL("./worker.ts", import.meta.url).href);
+
+async function codeOf(version: string): Promise<{ readonly bundled: string }> {
+  return { bundled: version === today ? await bundledToday : storedBuild(version) };
+}
 
 function rowsOf(file: string): unknown {
   const database = new DatabaseSync(file);
