@@ -39,10 +39,15 @@ export function attemptEnded(state: RunState, step: StepState, end: AttemptEnd):
   const { key, attempt, policy } = step;
   if (outcome.ok && step.wait) return [{ kind: "attempt.completed", at, key, attempt }];
   if (outcome.ok) return [stepEnded(step, "step.completed", { at, value: outcome.value })];
-  const failure = { failures: step.failures + 1, budgetStartedAt: step.budgetStartedAt, now: at, random };
+  const failure = { failures: step.failures + 1, budgetStartedAt: step.budgetStartedAt + heldMs(state, step, at), now: at, random };
   const retryAt = policy ? nextAttemptAt(policy, outcome, failure) : null;
   if (retryAt !== null) return [{ kind: "attempt.failed", at, key, attempt, lost: false, retryAt, value: outcome.error }];
   return exhausted(state, step, { at, error: outcome.error });
+}
+
+/** How long the hold that the run is in has kept the step's budget still. */
+function heldMs({ paused }: RunState, { kind, budgetStartedAt }: StepState, at: number): number {
+  return paused && kind !== "notice" ? at - Math.max(paused.at, budgetStartedAt) : 0;
 }
 
 /** A step's retries are exhausted. A compensation is never skipped in silence: it always waits for a person. */

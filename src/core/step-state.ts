@@ -53,7 +53,7 @@ export interface StepState {
   attemptStartedAt: number;
   /** When an executor took the attempt; null unless `claimed`, or closed as such. */
   claimedAt: number | null;
-  /** When the budget of retries began: the step's start, or the last time a person had it tried again. */
+  /** When the budget of retries began: the step's start, or the last time a person had it tried again; later by as long as the run was held since. */
   budgetStartedAt: number;
   /** Failed attempts that count against the policy, since the budget began. */
   failures: number;
@@ -217,6 +217,7 @@ export function closeStep(step: StepState, entry: { readonly seq: number; readon
 export function shiftTimers(step: StepState, held: { readonly from: number; readonly to: number }): void {
   const heldMs = held.to - Math.max(held.from, step.startedAt);
   step.heldMs += heldMs;
+  step.budgetStartedAt += held.to - Math.max(held.from, step.budgetStartedAt);
   if (step.wakeAt !== null) step.wakeAt += heldMs;
   if (step.retryAt !== null) step.retryAt += held.to - Math.max(held.from, step.retrySetAt);
 }

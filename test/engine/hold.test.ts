@@ -25,6 +25,49 @@ describe("while an operator holds a run", () => {
     ]);
   });
 
+  test.each([5, 25])("the time that a step may take in all stands still, for retries after %s s", async (heldAt) => {
+    const tried: number[] = [];
+    let held = 0;
+    const retries = { limit: 50, delay: "10s", backoff: "constant", jitter: 0, totalTimeout: "35s" } as const;
+    const world = begin(
+      () =>
+        ({ step }) =>
+          step.do("a", { retries }, () => {
+            tried.push(world.clock.now() - began - held);
+            broken();
+          }),
+    );
+    const began = world.clock.now();
+    await world.pass(heldAt * 1000);
+    world.operate({ action: "pause" });
+    await world.pass(10 * hour);
+    world.operate({ action: "resume" });
+    held = 10 * hour;
+    await settle(world);
+    expect([tried, world.status]).toEqual([[0, 10_000, 20_000, 30_000], "failed"]);
+  });
+
+  test("an attempt that fails while its run is held is tried again, if it would have been without the hold", async () => {
+    const fails: (() => void)[] = [];
+    const retries = { limit: 50, delay: "10s", backoff: "constant", jitter: 0, totalTimeout: "35s" } as const;
+    const world = begin(
+      () =>
+        ({ step }) =>
+          step.do("a", { retries, timeout: "3h" }, () => new Promise((_, reject) => fails.push(() => reject(new Error("no"))))),
+    );
+    await world.pass(5000);
+    world.operate({ action: "pause" });
+    await world.pass(20_000);
+    fails[0]?.();
+    await world.pass(hour);
+    world.operate({ action: "resume" });
+    await world.pass(10_000);
+    fails[1]?.();
+    await world.rest();
+    // So far it has used 15 s, and a pause of 10 s.
+    expect([fails.length, world.statusOf("a")]).toEqual([2, "retrying"]);
+  });
+
   test("an attempt that dies with its object is found lost, and made again as soon as the run goes on, however long it was held", async () => {
     const world = begin(
       (at) =>

@@ -184,6 +184,7 @@ export class Auditor {
       if (step.start.step === "notice") continue;
       const sinceStart = entry.at - Math.max(pausedAt, step.start.at);
       step.heldMs += sinceStart;
+      step.budgetAt += entry.at - Math.max(pausedAt, step.budgetAt);
       if (step.wakeAt !== null) step.wakeAt += sinceStart;
       if (step.phase === "retrying") step.retryAt += entry.at - Math.max(pausedAt, step.retrySetAt);
     }
@@ -334,6 +335,7 @@ export class Auditor {
     step.attemptLife = this.#evidence.life;
     step.attemptSeq = entry.seq;
     step.attemptAt = entry.at;
+    step.attemptBudgetAt = step.budgetAt;
   }
 
   #attemptClaimed(entry: Of<"attempt.claimed">): void {
@@ -344,6 +346,7 @@ export class Auditor {
       if (!(this.model.pausedAt === null || step.start.step === "notice")) broken("hold", `${entry.key} was given out while the run is held`);
     }
     step.phase = "claimed";
+    step.attemptBudgetAt = step.budgetAt;
     step.heardAt = entry.at;
   }
 
@@ -398,7 +401,7 @@ export class Auditor {
     const { least, most } = pauseBounds(step, failure.retryAfterMs);
     if (!(retryAt >= at + least && retryAt <= at + most)) broken("O11", `${key} is tried again after ${retryAt - at} ms, not ${least} to ${most}`);
     if (policy.totalTimeoutMs !== null) {
-      if (!(retryAt < step.budgetAt + policy.totalTimeoutMs)) broken("O11", `${key} is tried again after its budget`);
+      if (!(retryAt < this.#budgetAt(step, at) + policy.totalTimeoutMs)) broken("O11", `${key} is tried again after its budget`);
     }
   }
 
@@ -410,12 +413,18 @@ export class Auditor {
       if (answered.ok) broken("O3", `attempt ${step.attempt} of ${key} went well, and is recorded as failed`);
       return answered;
     }
-    const byBudget = policy?.totalTimeoutMs == null ? Number.POSITIVE_INFINITY : step.budgetAt + policy.totalTimeoutMs;
+    const byBudget = policy?.totalTimeoutMs == null ? Number.POSITIVE_INFINITY : step.attemptBudgetAt + policy.totalTimeoutMs;
     const deadline = Math.min(step.attemptAt + (policy?.timeoutMs ?? Number.POSITIVE_INFINITY), byBudget);
     if (at < deadline) broken("O12", `attempt ${step.attempt} of ${key} failed at ${at} without an answer, before its time-out at ${deadline}`);
     const leaf = this.#evidence.leafOf(key);
     const how = leaf?.type === "act" ? leaf.script.how : leaf?.type === "callback" ? leaf.request?.how : undefined;
     return { ok: false, retryable: how !== "refused_by_retry_if", retryAfterMs: null };
+  }
+
+  /** While a run is held, the time that its steps may take in all stands still. */
+  #budgetAt({ budgetAt, start }: ModelStep, at: number): number {
+    const { pausedAt } = this.model;
+    return pausedAt === null || start.step === "notice" ? budgetAt : budgetAt + at - Math.max(pausedAt, budgetAt);
   }
 
   /** Nobody answers an attempt that may not be followed by another one. */
@@ -424,7 +433,7 @@ export class Auditor {
     const failure = this.#failure(step, at);
     if (!failure.retryable || policy === null || step.failures + 1 > policy.limit) return;
     const { most } = pauseBounds(step, failure.retryAfterMs);
-    const isOver = policy.totalTimeoutMs !== null && at + most >= step.budgetAt + policy.totalTimeoutMs;
+    const isOver = policy.totalTimeoutMs !== null && at + most >= this.#budgetAt(step, at) + policy.totalTimeoutMs;
     if (!isOver) broken("O11", `${key} is given up after ${step.failures + 1} failures; ${policy.limit} retries are allowed`);
   }
 

@@ -20,6 +20,8 @@ export interface ModelStep {
   /** The last time that its executor was heard of. */
   heardAt: number;
   budgetAt: number;
+  /** What `budgetAt` was when the attempt began: its time-out does not move. */
+  attemptBudgetAt: number;
   failures: number;
   lostInARow: number;
   retryAt: number;
@@ -125,6 +127,7 @@ export function modelStep(entry: Recorded<StepStarted>, life: number): ModelStep
     attemptAt: entry.at,
     heardAt: entry.at,
     budgetAt: entry.at,
+    attemptBudgetAt: entry.at,
     failures: 0,
     lostInARow: 0,
     retryAt: 0,

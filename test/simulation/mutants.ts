@@ -230,6 +230,18 @@ export const mutants: readonly Mutant[] = [
     replace: "",
   },
   {
+    name: "a hold uses up the time that a step may take in all",
+    file: "core/step-state.ts",
+    find: "  step.budgetStartedAt += held.to - Math.max(held.from, step.budgetStartedAt);\n",
+    replace: "",
+  },
+  {
+    name: "what fails while its run is held has used up the time of the hold",
+    file: "core/decision.ts",
+    find: "budgetStartedAt: step.budgetStartedAt + heldMs(state, step, at),",
+    replace: "budgetStartedAt: step.budgetStartedAt,",
+  },
+  {
     name: "a hold does not move the run's time-out",
     file: "core/run-state.ts",
     find: "if (state.deadlineAt !== null) state.deadlineAt += held.to - held.from;",
@@ -471,7 +483,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a run that comes to rest is not shown so",
     file: "core/run-view.ts",
-    find: "return state.lastSeq * 2 + (busy ? 0 : 1);",
+    find: "return state.lastSeq * 2 + (busy && !state.ended ? 0 : 1);",
     replace: "return state.lastSeq * 2;",
   },
   // Storage and turns
