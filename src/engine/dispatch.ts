@@ -158,7 +158,7 @@ export class Dispatch {
     return until;
   }
 
-  /** At the end of its attempt's time, it is told by its signal as well, and has a lease to stop. */
+  /** An executor settles at the end of its attempt's time. One that is not heard to by a lease after that is not waited for, however often it renews. */
   #latestStop({ policy, budgetStartedAt, claimedAt, attemptStartedAt }: StepState): number {
     const deadlineAt = policy && attemptDeadline(policy, budgetStartedAt, claimedAt ?? attemptStartedAt);
     return (deadlineAt ?? Number.POSITIVE_INFINITY) + this.#ports.settings.leaseMs;

@@ -220,7 +220,7 @@ describe("an executor that is at work when its run is rolled back", () => {
       expect([seconds, world.run.engine.renew(first), world.effectKeys]).toEqual([seconds, false, []]);
       if (seconds === 26) world.evict();
     }
-    // It was claimed a second before the run failed, with a minute's time and a lease to heed the end of it.
+    // It was claimed a second before the run failed, with a minute's time; it has a lease more to say that it is over.
     await world.pass(3999);
     expect(world.effectKeys).toEqual([]);
     world.run.engine.renew(first);
