@@ -190,7 +190,7 @@ class Simulation {
     const world = this.#world;
     if (world.code !== "right") return;
     // Other code counts as wrong only where the journal knows what the right code does.
-    const isKnown = world.objects.every((it) => it.model.ended !== null || it.model.moments > 0);
+    const isKnown = world.objects.every(({ model }) => model.ended !== null || [...model.steps.values()].some(({ start }) => start.step !== "notice"));
     if (what === "deploy_wrong" && !isKnown) return;
     world.count(what);
     world.deploy(what === "deploy_wrong" ? "wrong" : "missing");
