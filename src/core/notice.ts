@@ -21,7 +21,7 @@ export interface DueNotice {
 
 /** What is to be told by `now` and has not been yet. `alerts` names the automation for what somebody on call should know; null: nobody is. */
 export function dueNotices(state: RunState, alerts: string | null, now: number): readonly DueNotice[] {
-  if (!state.created || state.ended || tellsNobody(state, alerts)) return [];
+  if (!state.created || state.ended) return [];
   const notices = [...state.approvals.flatMap((step) => approvalNotices(step, alerts, now)), ...(alerts === null ? [] : alertsOf(state, alerts, now))];
   return notices.filter((notice) => !state.steps.has(notice.key));
 }
@@ -29,14 +29,14 @@ export function dueNotices(state: RunState, alerts: string | null, now: number):
 /** When, after `now`, the next notice is due by time alone, epoch ms; infinity: none is. */
 export function nextNoticeAt(state: RunState, alerts: string | null, now: number): number {
   const { created, ended, approvals } = state;
-  if (!created || ended || tellsNobody(state, alerts)) return Number.POSITIVE_INFINITY;
+  if (!created || ended) return Number.POSITIVE_INFINITY;
   const times = approvals.flatMap((step) => (step.endSeq === null ? reminders(step).map((reminder) => reminder.at) : []));
   if (alerts !== null && created.lateAt !== null) times.push(created.lateAt);
   return Math.min(...times.filter((at) => at > now), Number.POSITIVE_INFINITY);
 }
 
-/** Most runs: they are asked after every turn. */
-function tellsNobody(state: RunState, alerts: string | null): boolean {
+/** So it is with most runs, and all are asked after every turn. */
+export function tellsNobody(state: RunState, alerts: string | null): boolean {
   return alerts === null && state.approvals.length === 0;
 }
 

@@ -2,7 +2,7 @@ import { approvalOf } from "#core/approval.ts";
 import { askedPeople, escalateAt } from "#core/asked.ts";
 import type { Entry, StepStarted } from "#core/entry.ts";
 import { invariant } from "#core/fault.ts";
-import { type DueNotice, dueNotices, nextNoticeAt } from "#core/notice.ts";
+import { type DueNotice, dueNotices, nextNoticeAt, tellsNobody } from "#core/notice.ts";
 import { retryPolicy } from "#core/retry-policy.ts";
 import { encode } from "#core/value.ts";
 import type { Notice } from "#sdk/step.ts";
@@ -25,6 +25,7 @@ export class Notices {
   /** Journals and sends what is due. What it did before, it finds in the journal. */
   doDue(now: number): void {
     const { state } = this.#ledger;
+    if (tellsNobody(state, this.#alerts)) return;
     const escalated = state.paused ? [] : state.approvals.filter((step) => escalateAt(step) <= now);
     this.#ledger.commit(
       escalated.map(
@@ -42,6 +43,7 @@ export class Notices {
   /** When, after `now`, something is due by time, epoch ms; infinity: nothing is. */
   nextDueAt(now: number): number {
     const { state } = this.#ledger;
+    if (tellsNobody(state, this.#alerts)) return Number.POSITIVE_INFINITY;
     const escalations = state.approvals.map(escalateAt).filter((at) => at > now);
     return Math.min(nextNoticeAt(state, this.#alerts, now), ...escalations);
   }

@@ -81,7 +81,7 @@ function resultOf({ key, attempt, script }: Attempt): string {
 }
 
 function goodAnswer(attempt: Attempt): Answered {
-  return { ok: true, value: JSON.stringify([resultOf(attempt)]) };
+  return { ok: true, value: `["${resultOf(attempt)}"]` };
 }
 
 function badAnswer({ script, callback, undoes }: Attempt): Answered {

@@ -59,7 +59,7 @@ export class Interpreter {
   }
 
   /** What comes out tells which way the program went. */
-  async run(program: Program): Promise<string> {
+  run(program: Program): Promise<string> {
     return this.#go(program);
   }
 
@@ -94,33 +94,44 @@ export class Interpreter {
     }
   }
 
-  async #branch({ type, parts, times }: Branch): Promise<string> {
+  #branch({ type, parts, times }: Branch): Promise<string> {
     const [first, second] = parts as [Program, Program];
     switch (type) {
       case "sequence":
         return this.#sequence(parts);
       case "all":
-        return `[${(await Promise.all(parts.map((part) => this.#go(part)))).join()}]`;
+        return Promise.all(this.#goAll(parts)).then((all) => `[${all.join()}]`);
       case "race":
-        return Promise.race(parts.map(async (part, index) => `${index}>${await this.#go(part)}`));
+        return Promise.race(this.#goAll(parts).map((part, index) => part.then((result) => `${index}>${result}`)));
       case "settled":
-        return (await Promise.allSettled(parts.map((part) => this.#go(part)))).map((it) => (it.status === "fulfilled" ? it.value : digest(it.reason))).join();
-      case "loop": {
-        let all = "";
-        for (let i = 0; i < times; i++) all += await this.#go(first);
-        return all;
-      }
+        return Promise.allSettled(this.#goAll(parts)).then((all) => all.map((it) => (it.status === "fulfilled" ? it.value : digest(it.reason))).join());
+      case "loop":
+        return this.#loop(first, times);
       case "either":
-        return (await this.#value({ type: "value", id: -1, which: "random" })) < "0.5" ? this.#go(first) : this.#go(second);
+        return this.#value({ type: "value", id: -1, which: "random" }).then((at) => this.#go(at < "0.5" ? first : second));
       case "guard":
-        try {
-          return await this.#go(first);
-        } catch (error) {
-          return digest(error) + (await this.#go(second));
-        }
+        return this.#guard(first, second);
       case "loose":
         this.#go(first).catch(ignore);
-        return "";
+        return Promise.resolve("");
+    }
+  }
+
+  #goAll(parts: readonly Program[]): Promise<string>[] {
+    return parts.map((part) => this.#go(part));
+  }
+
+  async #loop(part: Program, times: number): Promise<string> {
+    let all = "";
+    for (let i = 0; i < times; i++) all += await this.#go(part);
+    return all;
+  }
+
+  async #guard(first: Program, second: Program): Promise<string> {
+    try {
+      return await this.#go(first);
+    } catch (error) {
+      return digest(error) + (await this.#go(second));
     }
   }
 

@@ -1,4 +1,5 @@
 import { act, help, start } from "./callers.ts";
+import { withLightSignals } from "./light-abort.ts";
 import { checkEnd } from "./oracles.ts";
 import type { Incident, Plan } from "./plan.ts";
 import { checkReplay } from "./replay.ts";
@@ -34,7 +35,7 @@ const { _tickCallback: endTurnOfLoop } = process as unknown as { readonly _tickC
 
 /** Runs a plan to its end, and tells whether every promise was kept. */
 export function simulate(plan: Plan, options: { readonly traced: boolean } = { traced: false }): Promise<Outcome> {
-  return new Promise((resolve) => process.nextTick(() => resolve(outcomeOf(plan, options))));
+  return new Promise((resolve) => process.nextTick(() => resolve(withLightSignals(() => outcomeOf(plan, options)))));
 }
 
 function outcomeOf(plan: Plan, options: { readonly traced: boolean }): Outcome {
