@@ -418,6 +418,12 @@ export const mutants: readonly Mutant[] = [
     replace: "      attempt.abort(error);",
   },
   {
+    name: "a run that undoes another does not wait for the actions of that one",
+    file: "engine/dispatch.ts",
+    find: 'closedFrom === "claimed" || (closedFrom === "running" && keyRunId !== null);',
+    replace: 'closedFrom === "claimed";',
+  },
+  {
     name: "a rollback waits for ever for an executor that went silent",
     file: "engine/next-wake.ts",
     find: "Math.min(nextDeadline(state) ?? Number.POSITIVE_INFINITY, stopAt())",

@@ -101,7 +101,8 @@ function isSame(a: RunState, b: RunState): boolean {
 }
 
 function isSameStep(a: StepState, b: StepState): boolean {
-  const isSameAttempt = a.status === b.status && a.attempt === b.attempt && a.failures === b.failures && a.lostInARow === b.lostInARow;
+  const isSameAttempt =
+    a.status === b.status && a.closedFrom === b.closedFrom && a.attempt === b.attempt && a.failures === b.failures && a.lostInARow === b.lostInARow;
   const isSameTime = a.retryAt === b.retryAt && a.wakeAt === b.wakeAt && a.heldMs === b.heldMs && a.budgetStartedAt === b.budgetStartedAt;
   return isSameAttempt && isSameTime && a.endSeq === b.endSeq && a.resultSeq === b.resultSeq && a.inputSeq === b.inputSeq && a.outcome === b.outcome;
 }

@@ -50,4 +50,18 @@ export function checkNobodyAtWork(object: SimulatedObject, key: string): void {
     if (work.key !== key) continue;
     object.world.check(work.givenUp() !== null, "rollback", () => `${key} is undone while attempt ${work.attempt} of it is at work`);
   }
+  checkNobodyAtWorkThere(object, key);
+}
+
+/** Who was at work for a run that ended is waited for by the run that undoes it, as long as a lease: it is not heard of there. */
+function checkNobodyAtWorkThere({ world, model }: SimulatedObject, key: string): void {
+  const { created, rollback } = model;
+  if (created?.origin?.relation !== "rollback" || !rollback || world.latestHostNow - rollback.at >= leaseMs) return;
+  const source = world.object(created.origin.runId);
+  const step = source.model.steps.get(key);
+  if (step?.closedAs !== "claimed" && step?.closedAs !== "running") return;
+  for (const work of source.atWork) {
+    const isGone = work.key !== key || work.attempt !== step.attempt || work.givenUp() !== null;
+    world.check(isGone, "rollback", () => `${key} is undone by another run while attempt ${work.attempt} of it is at work`);
+  }
 }
