@@ -147,7 +147,6 @@ export class Auditor {
         model.cancelCompensates = entry.compensate;
         model.cancelSeq = entry.seq;
         model.closeOpen(false);
-        model.moments++;
         return;
       case "run.rollback_begun":
         return this.#rollbackBegun(entry);
@@ -249,7 +248,6 @@ export class Auditor {
     if (entry.wait !== null && entry.wait.for === "callback" && entry.dispatch === null) step.phase = "waiting";
     model.steps.set(entry.key, step);
     model.open.set(entry.key, step);
-    if (entry.step !== "compensation" && entry.step !== "notice") model.moments++;
     if (this.#adopting) return;
     if (entry.step === "event" && entry.wait?.for === "event") {
       const buffered = model.buffered(entry.wait.event, entry.wait.eventKey);
@@ -464,7 +462,6 @@ export class Auditor {
     step.outcome = entry.outcome;
     step.endValue = entry.value;
     model.open.delete(entry.key);
-    if (step.start.step !== "compensation" && step.start.step !== "notice") model.moments++;
     if (entry.kind === "step.failed" && step.start.onFailure === "compensate" && entry.outcome === null && !entry.instant && !this.#adopting) {
       const mustUndo = (model.cancelCompensates ?? true) && model.toUndo().length + (step.start.compensates ? 1 : 0) >= 0;
       if (mustUndo)
@@ -491,7 +488,6 @@ export class Auditor {
     const step = modelStep(start, this.#evidence.life);
     model.steps.set(key, step);
     model.open.set(key, step);
-    model.moments++;
   }
 
   #mayEnd(step: ModelStep, entry: Recorded<StepEnded>): void {

@@ -62,8 +62,6 @@ export class Model {
   readonly open = new Map<string, ModelStep>();
   readonly inbox: ModelEvent[] = [];
   readonly eventIds = new Set<string>();
-  /** Moments of the code that are in the journal. */
-  moments = 0;
 
   /** What a rollback of everything undoes: the newest start first. */
   toUndo(): string[] {
