@@ -190,6 +190,7 @@ test("issue 2, namespaces: the key of another namespace sees no run of this one,
   expect([theirs.status, theirs.body.namespace]).toEqual([201, "other"]);
   await eventually(async () => (await api("GET", "/v1/runs", undefined, headers)).body.runs.length === 1, "their run in their list");
   expect((await api("POST", `${path}/cancel`, {}, headers)).status).toBe(200);
+  await eventually(async () => (await api("GET", "/v1/runs?status=cancelled", undefined, headers)).body.runs.length === 1, "its end in their list");
   expect((await until(known.waiting, "waiting")).namespace).toBe("default");
   expect((await api("GET", "/v1/runs?limit=200")).body.runs.every((it: { namespace: string }) => it.namespace === "default")).toBe(true);
 });
