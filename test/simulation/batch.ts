@@ -87,7 +87,7 @@ async function watched(work: () => Promise<void>): Promise<unknown[]> {
   process.removeAllListeners("unhandledRejection");
   process.on("unhandledRejection", note);
   await work();
-  await new Promise((resolve) => setTimeout(resolve, 0));
+  await new Promise<void>((resolve) => setImmediate(resolve));
   process.off("unhandledRejection", note);
   for (const listener of others) process.on("unhandledRejection", listener);
   return uncaught;

@@ -1,5 +1,7 @@
 /** What the simulation uses of Node, beside what the benchmarks do. */
 
+declare function setImmediate(work: () => void): void;
+
 declare module "node:worker_threads" {
   export const isMainThread: boolean;
   export const workerData: unknown;

@@ -114,8 +114,7 @@ function compare(model: Model, state: RunState): void {
   if (!(state.ended?.status === model.ended?.status && state.started === model.started && (state.rollback !== null) === (model.rollback !== null)))
     broken("O8", "the fold has another end");
   if (state.deadlineAt !== model.deadlineAt) broken("O12", `the run times out at ${state.deadlineAt}, not at ${model.deadlineAt}`);
-  if (!([...state.open.keys()].join() === [...model.open.keys()].join()))
-    broken("O8", `open are ${[...state.open.keys()].join()}, not ${[...model.open.keys()].join()}`);
+  if (!isSameOrder(state.open.keys(), model.open.keys())) broken("O8", `open are ${[...state.open.keys()].join()}, not ${[...model.open.keys()].join()}`);
   for (const [key, step] of model.open) {
     const known = state.open.get(key);
     const isSame = known?.status === step.phase && known.attempt === step.attempt && known.failures === step.failures && known.wakeAt === step.wakeAt;
@@ -125,7 +124,13 @@ function compare(model: Model, state: RunState): void {
         `${key} is folded as ${known?.status} ${known?.attempt}/${known?.failures} wake ${known?.wakeAt} retry ${known?.retryAt}; it is ${step.phase} ${step.attempt}/${step.failures} wake ${step.wakeAt} retry ${step.retryAt}`,
       );
   }
-  if (!([...state.inbox.keys()].join() === model.inbox.map((it) => it.seq).join())) broken("O2", `the inbox holds ${[...state.inbox.keys()].join()}`);
+  if (state.inbox.size !== model.inbox.length || model.inbox.some((it) => !state.inbox.has(it.seq)))
+    broken("O2", `the inbox holds ${[...state.inbox.keys()].join()}`);
+}
+
+function isSameOrder(some: MapIterator<string>, others: MapIterator<string>): boolean {
+  for (const key of some) if (others.next().value !== key) return false;
+  return others.next().done === true;
 }
 
 /** When all is over: nothing that was acknowledged is missing, and the index tells the truth. */

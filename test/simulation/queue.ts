@@ -78,6 +78,7 @@ class Executor {
   readonly #claim: Granted;
   readonly #incident: Incident | null;
   readonly #tries: number;
+  readonly #input: unknown;
   #isDead = false;
   #isDone = false;
   #cancelRenewal: () => void = () => {};
@@ -88,6 +89,7 @@ class Executor {
     this.#object = object;
     this.#message = message;
     this.#claim = work.claim;
+    this.#input = decode(work.claim.input);
     this.#incident = work.incident;
     this.#tries = work.tries;
     this.#atWork = executorAtWork(object, { key: message.key, attempt: message.attempt, deadlineAt: object.world.hostNow + work.claim.timeoutMs });
@@ -121,7 +123,7 @@ class Executor {
     const { timeoutMs, totalTimeoutMs } = step.start.policy;
     const longest = Math.min(timeoutMs ?? 840_000, step.budgetAt + (totalTimeoutMs ?? Number.POSITIVE_INFINITY) - step.heardAt);
     world.check(this.#claim.timeoutMs === longest, "O12", () => `${id} may take ${this.#claim.timeoutMs} ms, not ${longest}`);
-    const input = decode(this.#claim.input) as { v?: string };
+    const input = this.#input as { v?: string };
     if (step.start.step === "run") world.check(input.v === (step.correctedInput ? "corrected" : "in"), "O3", () => `${id} was given the input ${input.v}`);
   }
 
@@ -172,7 +174,7 @@ class Executor {
     world.executing = { key, attempt, run, isDead: () => this.#isDead };
     try {
       const context = {
-        input: decode(claim.input),
+        input: this.#input,
         attempt,
         idempotencyKey: claim.idempotencyKey,
         signal: this.#controller.signal,
