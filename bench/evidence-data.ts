@@ -37,6 +37,7 @@ export interface KillResult {
 }
 
 export interface FuzzResult {
+  readonly commit: string;
   readonly seed: number;
   readonly inputs: number;
   readonly operations: number | readonly unknown[];
