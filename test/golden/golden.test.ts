@@ -5,10 +5,11 @@ import { decode } from "#core/value.ts";
 import { runAudit } from "#engine/run-audit.ts";
 import { runDetail, runJournal, runSteps } from "#engine/run-history.ts";
 import type { World } from "../engine/world.ts";
+import { storedVersions } from "../upgrade/builds.ts";
 import { type Feature, play, worldOf } from "./feature.ts";
 import { features } from "./features.ts";
 import { type History, takeUp, withoutPlaces } from "./history.ts";
-import { storedHistories } from "./stored.ts";
+import { storedHistories, version } from "./stored.ts";
 
 /**
  * Runs that an earlier version began go on with today's code. Every stored history is read, replayed, and cut off after each of its commits and gone on with. An entry
@@ -20,6 +21,10 @@ const entriesOf = (history: History): readonly Recorded[] => history.commits.fla
 
 test("every feature has a history, and every history its code", () => {
   expect([...new Set(histories.map((history) => history.feature))].sort()).toEqual(features.map((feature) => feature.name).sort());
+});
+
+test("this version has histories and a build, as test/upgrade/README.md says", () => {
+  expect([histories.some((history) => history.version === version), storedVersions().includes(version)]).toEqual([true, true]);
 });
 
 test("a history names no file of a machine", () => {

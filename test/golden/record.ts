@@ -1,18 +1,15 @@
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Recorded } from "#core/entry.ts";
 import type { World } from "../engine/world.ts";
 import { begin, type Feature, play, worldOf } from "./feature.ts";
 import { features } from "./features.ts";
 import { commitsOf, withoutPlaces } from "./history.ts";
-import { store } from "./stored.ts";
+import { store, version } from "./stored.ts";
 
 /**
  * `node test/golden/record.ts`: plays every feature and stores its history under the version in package.json, where there is none yet. Run it when a version
  * is released, and when a feature comes.
  */
 const home = new URL("../../", import.meta.url);
-const { version } = JSON.parse(readFileSync(fileURLToPath(new URL("package.json", home)), "utf8")) as { version: string };
 
 for (const feature of features) {
   const { world, commits } = await played(feature);

@@ -6,6 +6,9 @@ import { type History, historyOf } from "./history.ts";
 
 const home = fileURLToPath(new URL(".", import.meta.url));
 
+/** The version that the code is of. */
+export const { version } = JSON.parse(readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8")) as { readonly version: string };
+
 /** Every stored history, of every version. */
 export function storedHistories(): History[] {
   const versions = readdirSync(home).filter((name) => /^\d/.test(name));
