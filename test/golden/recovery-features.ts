@@ -67,6 +67,15 @@ export const recoveryFeatures: readonly Feature[] = [
     outside: (world) => holdsOnce(world, "a"),
   },
   {
+    name: "hold-budget",
+    define: (act) => {
+      // Its hour would be over, if the time in which the run is held counted.
+      const retries = { ...steady, limit: 10, backoff: "constant", delay: "1m", totalTimeout: "1h" } as const;
+      return { workflows: code((step) => step.do("a", { retries }, (context) => act({ key: "a", ...context }, onceNot(context)))) };
+    },
+    outside: (world) => holdsOnce(world, "a"),
+  },
+  {
     name: "hold-rollback",
     define: (act) => ({
       workflows: code(async (step) => {
