@@ -338,6 +338,12 @@ export const mutants: readonly Mutant[] = [
     find: "if (this.state.paused) return this.#holdEnd(outcome);",
     replace: "",
   },
+  {
+    name: "a wait that is replayed ends anew",
+    file: "engine/execution.ts",
+    find: "at: step.endedAt ?? 0,",
+    replace: "at: this.#ledger.now(),",
+  },
   // Rollback
   {
     name: "undone in order of start",
