@@ -7,7 +7,7 @@ export function planOf(seed: number): Plan {
   const chance = new Chance(seed);
   const program = new ProgramMaker(chance).whole();
   const options = optionsOf(chance);
-  return { seed, program, options, incidents: [...faultsOf(chance), ...actsOf(chance), ...earlyActs(chance, options)] };
+  return { seed, program, options, incidents: [...faultsOf(chance), ...actsOf(chance), ...holdsOf(chance, program, options)] };
 }
 
 function optionsOf(chance: Chance): RunOptions {
@@ -96,10 +96,12 @@ function actsOf(chance: Chance): Incident[] {
   return found;
 }
 
-/** Somebody holds a run that is still to begin, while little else happens to it. */
-function earlyActs(chance: Chance, { delayMs }: RunOptions): Incident[] {
-  if (delayMs < 5000 || chance.yes(60)) return [];
-  return [{ on: "event", n: 1 + chance.int(6), what: "pause", a: chance.int(1000), b: chance.int(1000) }];
+/** Somebody holds a run that is still to begin, or that has nothing more to do but to end: both are rare by themselves. */
+function holdsOf(chance: Chance, program: Program, { delayMs }: RunOptions): Incident[] {
+  const endsOutside = "parts" in program && program.parts.at(-1)?.type === "outside";
+  const isEarly = delayMs >= 5000;
+  if (!(isEarly || endsOutside) || chance.yes(60)) return [];
+  return [{ on: "event", n: isEarly ? 1 + chance.int(6) : 4 + chance.int(16), what: "pause", a: chance.int(1000), b: chance.int(1000) }];
 }
 
 function actFor(chance: Chance): What {
@@ -134,7 +136,7 @@ class ProgramMaker {
     const parts: Program[] = [];
     while (this.#left > 0) {
       parts.push(this.#any(2));
-      if (parts.every(leavesNothing) && this.#chance.yes(4)) parts.push(this.#outside());
+      if (parts.every(leavesNothing) && this.#chance.yes(this.#left > 0 ? 4 : 20)) parts.push(this.#outside());
     }
     return this.#branch("sequence", parts);
   }

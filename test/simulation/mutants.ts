@@ -569,8 +569,8 @@ export const mutants: readonly Mutant[] = [
   {
     name: "an ended run whose alarm was lost is not repaired",
     file: "engine/run-engine.ts",
-    find: "if (armedAt !== null && armedAt >= now - 60_000) return;",
-    replace: "if (this.state.ended || (armedAt !== null && armedAt >= now - 60_000)) return;",
+    find: "if (this.state.ended && armedAt === null) return this.#showEndAgain();",
+    replace: "if (this.state.ended && armedAt === null) return;",
   },
   {
     name: "a second cancellation decides anew whether to undo",
