@@ -95,7 +95,12 @@ export type Claim =
       readonly leaseMs: number;
     };
 
-export type AttemptOutcome = { readonly ok: true; readonly value: Encoded } | ({ readonly ok: false; readonly error: Encoded } & FailureVerdict);
+export type AttemptOutcome = { readonly ok: true; readonly value: Encoded } | ({ readonly ok: false; readonly error: Encoded } & FailureVerdict & Undelivered);
+
+interface Undelivered {
+  /** The queue says that nobody took the attempt. It speaks of one message: another one of the same attempt may have been taken, and then this counts for nothing. */
+  readonly undelivered?: boolean;
+}
 
 /** `recorded`: this outcome counts. `ignored`: the attempt was over already (duplicate, late, or the run ended); nothing was changed. */
 export type Settled = "recorded" | "ignored";

@@ -128,9 +128,10 @@ export class Dispatch {
     return true;
   }
 
-  /** The outcome of an attempt. Only that of the attempt under way counts. */
+  /** The outcome of an attempt. Only that of the attempt under way counts, and of one that was taken only what its executor says. */
   settle(ref: AttemptRef, outcome: AttemptOutcome): Settled {
     const step = this.#ledger.state.steps.get(ref.key);
+    if (!outcome.ok && outcome.undelivered && step?.status !== "dispatched") return "ignored";
     if (!isCurrentAttempt(step, ref) || step.dispatch !== "queue") {
       if (step?.attempt === ref.attempt && this.#isStopping(step)) this.#dueAt.set(step.key, 0);
       return "ignored";

@@ -22,7 +22,7 @@ export async function executeSteps(batch: MessageBatch<unknown>, options: Execut
   await Promise.all(batch.messages.map((message) => handle(message, (it) => execute(it, options))));
 }
 
-/** Consumes the dead-letter queue: an attempt that the platform gave up delivering counts as failed, and the step's policy decides. */
+/** Consumes the dead-letter queue: an attempt that the platform gave up delivering, and nobody took, counts as failed, and the step's policy decides. */
 export async function failDeadSteps(batch: MessageBatch<unknown>, options: ExecutorOptions): Promise<void> {
   await Promise.all(batch.messages.map((message) => handle(message, (it) => failDead(it, options))));
 }
@@ -41,7 +41,7 @@ async function handle(message: Message<unknown>, work: (step: StepMessage) => Pr
 
 async function failDead(step: StepMessage, options: ExecutorOptions): Promise<void> {
   const error = encodeError(new Fault("dispatch_failed", `Attempt ${step.attempt} of ${step.key} could not be delivered to an executor.`));
-  await options.run(step.namespace, step.runId).settle(step, { ok: false, error, retryable: true, retryAfterMs: null });
+  await options.run(step.namespace, step.runId).settle(step, { ok: false, error, retryable: true, retryAfterMs: null, undelivered: true });
 }
 
 async function execute(step: StepMessage, options: ExecutorOptions): Promise<void> {

@@ -107,6 +107,25 @@ test("an attempt may take no longer because the clock was ahead for a while", as
   expect(world.run.engine.claim(first)).toMatchObject({ granted: true, timeoutMs: 14 * 60_000 });
 });
 
+test("what the queue could not deliver fails an attempt that nobody took", async () => {
+  const { world } = queued({ limit: 0 });
+  await world.rest();
+  expect(world.run.engine.settle(first, { ...lost, undelivered: true })).toBe("recorded");
+  await world.rest();
+  expect(world.status).toBe("failed");
+});
+
+test("what the queue could not deliver does not fail an attempt that somebody took by another message", async () => {
+  const { world } = queued({ limit: 0 });
+  await world.rest();
+  const { engine } = world.run;
+  engine.claim(first);
+  expect(engine.settle(first, { ...lost, undelivered: true })).toBe("ignored");
+  expect(engine.settle(first, well())).toBe("recorded");
+  await world.rest();
+  expect([world.status, world.output]).toEqual(["completed", "well"]);
+});
+
 test("a result counts once: late, repeated and foreign ones are ignored", async () => {
   const { world } = queued();
   await world.rest();

@@ -175,6 +175,12 @@ export const mutants: readonly Mutant[] = [
     replace: "",
   },
   {
+    name: "what the queue could not deliver fails an attempt that somebody took by another message",
+    file: "engine/dispatch.ts",
+    find: 'if (!outcome.ok && outcome.undelivered && step?.status !== "dispatched") return "ignored";',
+    replace: "",
+  },
+  {
     name: "an executor that went silent is never given up",
     file: "engine/dispatch.ts",
     find: '    this.#dueAt.delete(step.key);\n    if (step.status !== "claimed") return;',

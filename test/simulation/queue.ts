@@ -46,7 +46,7 @@ function again(object: SimulatedObject, message: StepMessage, tries: number): vo
   if (tries < deliveries) return void world.after(Math.min(60_000, 1000 * 2 ** tries), "message again", () => consume(object, message, tries + 1));
   // To the dead-letter queue: the attempt counts as failed.
   const error = encodeError(new Fault("dispatch_failed", `Attempt ${message.attempt} of ${message.key} could not be delivered.`));
-  settle(object, message, { ok: false, error, retryable: true, retryAfterMs: null });
+  settle(object, message, { ok: false, error, retryable: true, retryAfterMs: null, undelivered: true });
 }
 
 function settle(object: SimulatedObject, message: StepMessage, outcome: AttemptOutcome, unknown?: () => void): void {
@@ -61,7 +61,11 @@ function settle(object: SimulatedObject, message: StepMessage, outcome: AttemptO
         const { ok } = outcome;
         object.answers.set(`${key}/${attempt}`, ok ? { ok, value: outcome.value } : { ok, retryable: outcome.retryable, retryAfterMs: outcome.retryAfterMs });
       }
-      return engine.settle(command, outcome);
+      const isTaken = isCurrent && step.status === "claimed";
+      const settled = engine.settle(command, outcome);
+      const isOver = isTaken && !outcome.ok && outcome.undelivered && settled === "recorded";
+      object.world.check(!isOver, "O11", () => `attempt ${attempt} of ${key} counts as not delivered, and an executor has it`);
+      return settled;
     },
     isHosted: true,
   };
