@@ -161,12 +161,12 @@ export class RunEngine {
   operate(operation: Operation): RunSummary {
     this.#mustExist();
     const now = this.#ledger.now();
-    const wasHeld = this.state.paused !== null;
+    const { lastSeq, paused } = this.state;
     const entries = operationEntries(this.state, withCheckedInput(this.#ports.registry, this.state, operation), now);
     this.#ledger.commit(entries);
-    if (wasHeld && !this.state.paused) this.#dispatch.sendAll();
+    if (paused && !this.state.paused) this.#dispatch.sendAll();
     this.#doDue(now);
-    if (entries.length > 0 || this.#dispatch.sending) this.#goOn();
+    if (this.state.lastSeq > lastSeq || this.#dispatch.sending) this.#goOn();
     else this.#arm();
     return this.summary;
   }

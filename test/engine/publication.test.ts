@@ -230,6 +230,25 @@ test("a late confirmation of an ended run that was evicted brings no new summary
   expect(world.run.published.length).toBe(sent);
 });
 
+test("an act that is repeated after the run's time is over, and before the alarm, tells of the end that it brings", async () => {
+  const stubborn = flow(
+    async ({ step }) => {
+      await step.waitForEvent("a").catch(() => step.waitForEvent("b"));
+    },
+    { timeout: "10m" },
+  );
+  const world = World.begin(stubborn);
+  await world.pass(1000);
+  world.operate({ action: "cancel" });
+  await world.pass(1000);
+  const told = world.run.engine.end(3_600_000);
+  world.clock.set(world.clock.now() + 600_000);
+  world.operate({ action: "cancel" });
+  await told;
+  await world.rest();
+  expect(world.run.published.at(-1)).toMatchObject({ status: "failed", reason: { code: "run_timeout" } });
+});
+
 test("whatever a run is made of, what it publishes fits into one message of the queue", async () => {
   const odd = (length: number): string => "\u0001".repeat(length);
   const fails = Object.assign(new Error(odd(9000)), { name: odd(9000), code: odd(9000) });

@@ -98,9 +98,11 @@ class Simulation {
           `after ${world.counts.events} events the run has come to no rest: ${world.objects.map((it) => it.engine?.summary.status).join()}`,
         );
       }
-      if (world.idlers.length > 0 && !(world.idlers.length < 3 && this.#silence === 1 && world.chance.yes(6))) {
+      const mayListen = world.idlers.length > 0 && !(world.idlers.length < 3 && this.#silence === 1 && world.chance.yes(6));
+      if (mayListen || !this.#next()) {
+        if (world.idlers.length === 0) return;
         this.#listen();
-      } else if (!this.#next()) return;
+      }
       this.#settle();
     }
   }
