@@ -239,11 +239,11 @@ test("an act that is repeated after the run's time is over, and before the alarm
   );
   const world = World.begin(stubborn);
   await world.pass(1000);
-  world.operate({ action: "cancel" });
+  world.operate({ action: "cancel", compensate: false });
   await world.pass(1000);
   const told = world.run.engine.end(3_600_000);
   world.clock.set(world.clock.now() + 600_000);
-  world.operate({ action: "cancel" });
+  world.operate({ action: "cancel", compensate: false });
   await told;
   await world.rest();
   expect(world.run.published.at(-1)).toMatchObject({ status: "failed", reason: { code: "run_timeout" } });
