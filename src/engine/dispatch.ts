@@ -122,7 +122,7 @@ export class Dispatch {
   renew(ref: AttemptRef): boolean {
     const step = this.#ledger.state.steps.get(ref.key);
     if (step?.attempt !== ref.attempt) return false;
-    if (this.#isStopping(step)) this.#lease(step.key, this.#ledger.now());
+    if (this.#isStopping(step)) this.#extend(step);
     if (step.status !== "claimed") return false;
     this.#lease(step.key, this.#ledger.now());
     return true;
@@ -146,6 +146,11 @@ export class Dispatch {
     return isWorkedOn(step) && this.#dueAt.get(step.key) !== 0;
   }
 
+  #extend(step: StepState): void {
+    const until = Math.min(this.#ledger.now() + this.#ports.settings.leaseMs, this.#latestStop(step));
+    this.#dueAt.set(step.key, Math.max(this.#dueAt.get(step.key) ?? 0, until));
+  }
+
   /** Until when executors may be at work on what a rollback is about to undo, epoch ms; 0: none is. One that this object never heard of has a lease from now on. */
   workUntil(): number {
     const { state } = this.#ledger;
@@ -154,7 +159,7 @@ export class Dispatch {
     for (const step of state.steps.values()) {
       if (!isWorkedOn(step)) continue;
       if (!this.#dueAt.has(step.key)) this.#lease(step.key, this.#ledger.now());
-      until = Math.max(until, Math.min(this.#dueAt.get(step.key) ?? 0, this.#latestStop(step)));
+      until = Math.max(until, this.#dueAt.get(step.key) ?? 0);
     }
     return until;
   }

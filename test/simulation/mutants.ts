@@ -420,7 +420,7 @@ export const mutants: readonly Mutant[] = [
   {
     name: "a rollback does not wait for an executor that renews",
     file: "engine/dispatch.ts",
-    find: "    if (this.#isStopping(step)) this.#lease(step.key, this.#ledger.now());\n",
+    find: "    if (this.#isStopping(step)) this.#extend(step);\n",
     replace: "",
   },
   {
