@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { type Outside, startOutside } from "./outside.ts";
 
 /** The outside world of the kill test: a server that outlives every kill and remembers each effect in the order of arrival. */
 
@@ -13,48 +13,24 @@ export interface Effect {
   readonly arrivedAt: number;
 }
 
-export interface Sink {
-  readonly url: string;
+export interface Sink extends Outside {
   readonly effects: readonly Effect[];
   of(runId: string): readonly Effect[];
-  stop(): void;
 }
 
 /** Answers after a moment of `thinkMs()`. The first call of a step named `flaky` is refused, though its effect is done. */
 export async function startSink(thinkMs: () => number, arrived: (effect: Effect) => void): Promise<Sink> {
   const effects: Effect[] = [];
   const byRun = new Map<string, Effect[]>();
-  const server = createServer((request, response) => {
-    let text = "";
-    request.on("error", () => {
-      // The caller was killed while it spoke: it has said nothing.
-    });
-    request.on("data", (part) => {
-      text += String(part);
-    });
-    request.on("end", () => {
-      const effect: Effect = { ...JSON.parse(text), arrivedAt: performance.now() };
-      const ofRun = byRun.get(effect.runId) ?? [];
-      const refused = effect.step === "flaky" && !ofRun.some(({ step }) => step === effect.step);
-      byRun.set(effect.runId, ofRun);
-      ofRun.push(effect);
-      effects.push(effect);
-      arrived(effect);
-      setTimeout(() => {
-        if (!response.destroyed) response.writeHead(refused ? 503 : 200).end();
-      }, thinkMs());
-    });
+  const outside = await startOutside((body, answer) => {
+    const effect: Effect = { ...(body as Omit<Effect, "arrivedAt">), arrivedAt: performance.now() };
+    const ofRun = byRun.get(effect.runId) ?? [];
+    const refused = effect.step === "flaky" && !ofRun.some(({ step }) => step === effect.step);
+    byRun.set(effect.runId, ofRun);
+    ofRun.push(effect);
+    effects.push(effect);
+    arrived(effect);
+    setTimeout(() => answer(refused ? 503 : 200), thinkMs());
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address ? address.port : 0;
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    effects,
-    of: (runId) => byRun.get(runId) ?? [],
-    stop: () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
+  return { ...outside, effects, of: (runId) => byRun.get(runId) ?? [] };
 }

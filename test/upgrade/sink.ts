@@ -1,4 +1,4 @@
-import { createServer } from "node:http";
+import { type Outside, startOutside } from "../../bench/outside.ts";
 
 /** The world around the runs of the builds: it outlives every deployment, remembers each effect, and decides when it answers. */
 
@@ -14,8 +14,7 @@ export interface Heard {
   readonly at: number;
 }
 
-export interface Sink {
-  readonly url: string;
+export interface Sink extends Outside {
   readonly heard: readonly Heard[];
   /** The deployment that is heard now, from 0. */
   readonly deployment: number;
@@ -23,7 +22,6 @@ export interface Sink {
   deployed(nth: number): void;
   /** Everything of this leg and those before it is answered. */
   open(leg: number): void;
-  stop(): void;
 }
 
 /** Compensations that get no answer before a leg. */
@@ -35,31 +33,16 @@ export async function startSink(): Promise<Sink> {
   let deployment = 0;
   let openLeg = 0;
   const held: { readonly leg: number; readonly answer: () => void }[] = [];
-  const server = createServer((request, response) => {
-    let text = "";
-    request.on("error", () => {
-      // The caller is gone: it has said nothing.
-    });
-    request.on("data", (part) => {
-      text += String(part);
-    });
-    request.on("end", () => {
-      const effect: Heard = { ...JSON.parse(text), deployment, at: Date.now() };
-      heard.push(effect);
-      const answer = (status: number): void => {
-        if (!response.destroyed) response.writeHead(status).end();
-      };
-      const { behaviour, leg } = ruleOf(effect.key);
-      if (leg <= openLeg || behaviour === "answered") answer(200);
-      else if (behaviour === "flaky") answer(503);
-      else held.push({ leg, answer: () => answer(200) });
-    });
+  const outside = await startOutside((body, answer) => {
+    const effect: Heard = { ...(body as Omit<Heard, "deployment" | "at">), deployment, at: Date.now() };
+    heard.push(effect);
+    const { behaviour, leg } = ruleOf(effect.key);
+    if (leg <= openLeg || behaviour === "answered") answer(200);
+    else if (behaviour === "flaky") answer(503);
+    else held.push({ leg, answer: () => answer(200) });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  const port = typeof address === "object" && address ? address.port : 0;
   return {
-    url: `http://127.0.0.1:${port}/`,
+    ...outside,
     heard,
     get deployment() {
       return deployment;
@@ -70,10 +53,6 @@ export async function startSink(): Promise<Sink> {
     open: (leg) => {
       openLeg = leg;
       for (const it of held) if (it.leg <= leg) it.answer();
-    },
-    stop: () => {
-      server.closeAllConnections();
-      server.close();
     },
   };
 }
